@@ -1,0 +1,79 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "guise",
+    products: [
+        .library(name: "AccessControl", targets: ["AccessControl"]),
+        .library(name: "Guise", targets: ["Guise"]),
+        .executable(name: "guised", targets: ["guised"]),
+        .executable(name: "guise", targets: ["guise"]),
+        .executable(name: "idn", targets: ["idn"]),
+        .executable(name: "sd", targets: ["sd"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        .target(name: "AccessControl", swiftSettings: strict),
+        .target(name: "CGuise"),
+        .target(
+            name: "GuiseProtocol",
+            dependencies: ["CGuise", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["guise.proto"],
+            swiftSettings: strict),
+        .target(
+            name: "Guise",
+            dependencies: [
+                "AccessControl", "CGuise", "GuiseProtocol",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "GuiseDaemon",
+            dependencies: [
+                "AccessControl", "CGuise", "GuiseProtocol",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "guised",
+            dependencies: [
+                "GuiseDaemon",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "guise",
+            dependencies: [
+                "Guise", "CGuise", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "idn",
+            dependencies: ["Guise", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "sd",
+            dependencies: ["Guise", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strict),
+        .testTarget(name: "AccessControlTests", dependencies: ["AccessControl"], swiftSettings: strict),
+        .testTarget(name: "GuiseTests", dependencies: ["Guise", "GuiseDaemon"], swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,1 @@
+int guise_placeholder;
