@@ -1,0 +1,41 @@
+#define _GNU_SOURCE
+#include "CGuiseCredentials.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define KEEP ((uint32_t)-1)
+
+static int result(long value) { return value < 0 ? -errno : (int)value; }
+
+int guise_credentials_assume(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count) {
+    int error;
+    if ((error = result(syscall(SYS_setgroups, count, groups))) < 0) return error;
+    if ((error = result(syscall(SYS_setresgid, KEEP, gid, KEEP))) < 0) return error;
+    return result(syscall(SYS_setresuid, KEEP, uid, KEEP));
+}
+
+int guise_credentials_restore(void) {
+    int error;
+    // The uid first: it brings back the capabilities that the other two need.
+    if ((error = result(syscall(SYS_setresuid, KEEP, 0, KEEP))) < 0) return error;
+    if ((error = result(syscall(SYS_setresgid, KEEP, 0, KEEP))) < 0) return error;
+    return result(syscall(SYS_setgroups, 0, NULL));
+}
+
+int guise_credentials_become(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count) {
+    int error;
+    if (geteuid() == 0) {
+        if ((error = result(syscall(SYS_setgroups, count, groups))) < 0) return error;
+        if ((error = result(syscall(SYS_setresgid, gid, gid, gid))) < 0) return error;
+        if ((error = result(syscall(SYS_setresuid, uid, uid, uid))) < 0) return error;
+    } else if (geteuid() != uid) {
+        return -EPERM;
+    }
+    return result(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
+int guise_unshare_fs(void) { return result(unshare(CLONE_FS)); }

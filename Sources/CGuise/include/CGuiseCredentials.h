@@ -1,0 +1,22 @@
+// Effective credentials of the calling thread alone. glibc's wrappers change every thread of the process,
+// so these are the raw system calls.
+#ifndef CGUISE_CREDENTIALS_H
+#define CGUISE_CREDENTIALS_H
+#include <stddef.h>
+#include <stdint.h>
+
+// Takes on a user's effective uid, gid and supplementary groups. The real and saved ids stay 0, so that the
+// user can neither signal nor trace the thread. The effective capabilities go with the effective uid
+// (capabilities(7)); an effective uid of 0 keeps them.
+int guise_credentials_assume(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count);
+
+// Back to uid 0, gid 0 and no supplementary group.
+int guise_credentials_restore(void);
+
+// For good, and for the whole process, which must have one thread: groups, gid, uid, no capabilities,
+// no_new_privs.
+int guise_credentials_become(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count);
+
+// Gives the calling thread a working directory and umask of its own (unshare(2), CLONE_FS).
+int guise_unshare_fs(void);
+#endif

@@ -1,0 +1,34 @@
+// Other processes: descriptors of them, their memory, and opening files.
+#ifndef CGUISE_PROCESS_H
+#define CGUISE_PROCESS_H
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+int guise_pidfd_open(int32_t pid, bool thread);          // thread: PIDFD_THREAD, Linux 6.9
+int guise_pidfd_getfd(int pidfd, int descriptor);
+// True once the process or thread of the pidfd has ended.
+bool guise_pidfd_has_ended(int pidfd);
+// A number that no other process has until the machine restarts (inode of pidfs, Linux 6.9), 0 on failure.
+uint64_t guise_pidfd_identity(int pidfd);
+
+// Copies memory of another process. Stops at the first page that is not there; returns the bytes copied.
+ssize_t guise_memory_read(int32_t tid, uint64_t address, void *out, size_t length);
+// Copies a C string of at most `capacity` bytes with its terminator; returns its length without it,
+// -EFAULT, or -ENAMETOOLONG.
+ssize_t guise_memory_read_string(int32_t tid, uint64_t address, char *out, size_t capacity);
+ssize_t guise_memory_write(int32_t tid, uint64_t address, const void *bytes, size_t length);
+
+int guise_openat2(int directory, const char *path, const struct open_how *how);
+int guise_stat(int directory, const char *path, int flags, struct statx *out);
+// The extended attribute of whatever the descriptor stands for, O_PATH included. -ENODATA: none.
+ssize_t guise_xattr_get(int descriptor, const char *name, void *out, size_t capacity);
+int guise_xattr_set(int descriptor, const char *name, const void *bytes, size_t length);
+
+int guise_memfd_sealed(const char *name, size_t size);   // of this size for ever, F_SEAL_SHRINK | F_SEAL_GROW
+int32_t guise_gettid(void);
+int guise_tgkill(int32_t pid, int32_t tid, int signal);
+#endif

@@ -1,0 +1,52 @@
+// Unix sockets: packets with descriptors and sender, and what the kernel knows of a peer.
+#ifndef CGUISE_SOCKET_H
+#define CGUISE_SOCKET_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// Sends one packet with at most one descriptor (-1: none).
+ssize_t guise_packet_send(int socket, const void *bytes, size_t length, int descriptor, int flags);
+
+struct guise_packet {
+    int32_t sender_pid;   // 0 when the kernel did not say (SO_PASSCRED is off)
+    int descriptor;       // -1 when none came; the receiver's to close
+    bool damaged;         // longer than the buffer, or with more than one descriptor
+};
+// Receives one packet; 0 bytes: the peer closed.
+ssize_t guise_packet_receive(int socket, void *out, size_t capacity, struct guise_packet *packet, int flags);
+
+struct guise_peer {
+    int32_t pid;
+    uint32_t uid, gid;
+    int pidfd;            // -1 when the peer process has ended
+    uint32_t groups[256];
+    uint32_t group_count;
+};
+// Who connected the other end: SO_PEERCRED, SO_PEERPIDFD (Linux 6.5), SO_PEERGROUPS, as of connect().
+// -EOVERFLOW: in more than 256 groups.
+int guise_peer(int socket, struct guise_peer *out);
+
+// unix_listen(path): a bound, listening socket, close-on-exec. type is SOCK_STREAM or SOCK_SEQPACKET.
+int guise_unix_listen(const char *path, size_t length, int type, int backlog, uint32_t mode);
+int guise_unix_connect(int socket, const char *path, size_t length);
+int guise_unix_socket(int type, bool nonblocking);
+int guise_unix_accept(int listener, bool nonblocking);
+// Gives a socket an abstract name; -EADDRINUSE when it is taken.
+int guise_unix_bind_abstract(int socket, const char *name, size_t length);
+// The name of the other end (without the leading zero byte of an abstract one); returns its length, with
+// 0x10000 added for an abstract one; 0: none.
+int guise_unix_peer_name(int socket, char *out, size_t capacity);
+int guise_socket_domain(int socket);
+int guise_socket_type(int socket);
+int guise_socket_pass_credentials(int socket);
+
+uint64_t guise_socket_cookie(int socket);                 // SO_COOKIE, unique until restart; 0 on failure
+uint32_t guise_socket_inode(int socket);                  // 0 on failure
+
+// sock_diag(7): opens the netlink socket, and asks for the inode of a Unix socket's peer and its cookie.
+int guise_diag_open(void);
+// 0: found. -ENOENT: no such socket, or it has no peer any more.
+int guise_diag_peer(int diag, uint32_t inode, uint64_t cookie, uint32_t *peer_inode, uint64_t *peer_cookie);
+#endif

@@ -1,0 +1,127 @@
+#define _GNU_SOURCE
+#include "CGuiseProcess.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#define PAGE 4096u
+
+int guise_pidfd_open(int32_t pid, bool thread) {
+    long fd = syscall(SYS_pidfd_open, pid, thread ? PIDFD_THREAD : 0);
+    return fd < 0 ? -errno : (int)fd;
+}
+
+int guise_pidfd_getfd(int pidfd, int descriptor) {
+    long fd = syscall(SYS_pidfd_getfd, pidfd, descriptor, 0);
+    return fd < 0 ? -errno : (int)fd;
+}
+
+bool guise_pidfd_has_ended(int pidfd) {
+    struct pollfd one = {.fd = pidfd, .events = POLLIN};
+    // An error counts as ended: a task nobody can ask about is not trusted.
+    return poll(&one, 1, 0) != 0;
+}
+
+uint64_t guise_pidfd_identity(int pidfd) {
+    struct stat status;
+    return fstat(pidfd, &status) == 0 ? (uint64_t)status.st_ino : 0;
+}
+
+ssize_t guise_memory_read(int32_t tid, uint64_t address, void *out, size_t length) {
+    // One range per page, because a range that ends in a missing page may be dropped whole.
+    struct iovec remote[18];
+    size_t count = 0, done = 0;
+    while (done < length && count < sizeof remote / sizeof *remote) {
+        uint64_t at = address + done;
+        size_t step = PAGE - (at & (PAGE - 1));
+        if (step > length - done) step = length - done;
+        remote[count].iov_base = (void *)(uintptr_t)at;
+        remote[count++].iov_len = step;
+        done += step;
+    }
+    struct iovec local = {.iov_base = out, .iov_len = done};
+    ssize_t got = process_vm_readv(tid, &local, 1, remote, count, 0);
+    return got < 0 ? -errno : got;
+}
+
+ssize_t guise_memory_read_string(int32_t tid, uint64_t address, char *out, size_t capacity) {
+    ssize_t got = guise_memory_read(tid, address, out, capacity);
+    if (got < 0) return got;
+    char *end = memchr(out, 0, (size_t)got);
+    if (end) return end - out;
+    return (size_t)got == capacity ? -ENAMETOOLONG : -EFAULT;
+}
+
+ssize_t guise_memory_write(int32_t tid, uint64_t address, const void *bytes, size_t length) {
+    struct iovec local = {.iov_base = (void *)bytes, .iov_len = length};
+    struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = length};
+    ssize_t put = process_vm_writev(tid, &local, 1, &remote, 1, 0);
+    return put < 0 ? -errno : put;
+}
+
+int guise_openat2(int directory, const char *path, const struct open_how *how) {
+    long fd = syscall(SYS_openat2, directory, path, how, sizeof *how);
+    return fd < 0 ? -errno : (int)fd;
+}
+
+int guise_stat(int directory, const char *path, int flags, struct statx *out) {
+    return statx(directory, path, flags, STATX_BASIC_STATS, out) < 0 ? -errno : 0;
+}
+
+// getxattr and setxattr by /proc: an O_PATH descriptor takes no fgetxattr.
+static void proc_path(char *out, size_t size, int descriptor) {
+    snprintf(out, size, "/proc/self/fd/%d", descriptor);
+}
+
+ssize_t guise_xattr_get(int descriptor, const char *name, void *out, size_t capacity) {
+    ssize_t got = fgetxattr(descriptor, name, out, capacity);
+    if (got < 0 && errno == EBADF) {
+        char path[40];
+        proc_path(path, sizeof path, descriptor);
+        got = getxattr(path, name, out, capacity);
+    }
+    return got < 0 ? -errno : got;
+}
+
+int guise_xattr_set(int descriptor, const char *name, const void *bytes, size_t length) {
+    int done = fsetxattr(descriptor, name, bytes, length, 0);
+    if (done < 0 && errno == EBADF) {
+        char path[40];
+        proc_path(path, sizeof path, descriptor);
+        done = setxattr(path, name, bytes, length, 0);
+    }
+    return done < 0 ? -errno : 0;
+}
+
+int guise_memfd_sealed(const char *name, size_t size) {
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL) fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) return -errno;
+    if (ftruncate(fd, (off_t)size) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+int32_t guise_gettid(void) { return (int32_t)syscall(SYS_gettid); }
+
+int guise_tgkill(int32_t pid, int32_t tid, int signal) {
+    return syscall(SYS_tgkill, pid, tid, signal) < 0 ? -errno : 0;
+}

@@ -1,0 +1,225 @@
+#define _GNU_SOURCE
+#include "CGuiseSocket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+static int result(long value) { return value < 0 ? -errno : (int)value; }
+
+ssize_t guise_packet_send(int socket, const void *bytes, size_t length, int descriptor, int flags) {
+    if (descriptor < 0) {
+        // send, unlike sendmsg, is not among the calls that a mediated process waits for.
+        ssize_t sent = send(socket, bytes, length, flags | MSG_NOSIGNAL);
+        return sent < 0 ? -errno : sent;
+    }
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = length};
+    union { char space[CMSG_SPACE(sizeof(int))]; struct cmsghdr align; } control;
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    memset(&control, 0, sizeof control);
+    message.msg_control = control.space;
+    message.msg_controllen = sizeof control.space;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+    ssize_t sent = sendmsg(socket, &message, flags | MSG_NOSIGNAL);
+    return sent < 0 ? -errno : sent;
+}
+
+ssize_t guise_packet_receive(int socket, void *out, size_t capacity, struct guise_packet *packet, int flags) {
+    struct iovec part = {.iov_base = out, .iov_len = capacity};
+    union {
+        char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space,
+                             .msg_controllen = sizeof control.space};
+    packet->sender_pid = 0;
+    packet->descriptor = -1;
+    packet->damaged = false;
+    ssize_t got = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
+    if (got < 0) return -errno;
+    if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) packet->damaged = true;
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h)) {
+        if (h->cmsg_level != SOL_SOCKET) continue;
+        if (h->cmsg_type == SCM_CREDENTIALS && h->cmsg_len >= CMSG_LEN(sizeof(struct ucred))) {
+            struct ucred sender;
+            memcpy(&sender, CMSG_DATA(h), sizeof sender);
+            packet->sender_pid = sender.pid;
+        } else if (h->cmsg_type == SCM_RIGHTS) {
+            size_t count = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            for (size_t i = 0; i < count; i++) {
+                int descriptor;
+                memcpy(&descriptor, CMSG_DATA(h) + i * sizeof(int), sizeof descriptor);
+                if (packet->descriptor < 0 && count == 1) packet->descriptor = descriptor;
+                else { close(descriptor); packet->damaged = true; }
+            }
+        }
+    }
+    return got;
+}
+
+int guise_peer(int socket, struct guise_peer *out) {
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) return -errno;
+    out->pid = peer.pid;
+    out->uid = peer.uid;
+    out->gid = peer.gid;
+    length = sizeof out->groups;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, out->groups, &length) < 0)
+        return errno == ERANGE ? -EOVERFLOW : -errno;
+    out->group_count = length / sizeof *out->groups;
+    length = sizeof out->pidfd;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &out->pidfd, &length) < 0) out->pidfd = -1;
+    return 0;
+}
+
+static int address(struct sockaddr_un *out, const char *path, size_t length, socklen_t *size) {
+    if (length == 0 || length >= sizeof out->sun_path) return -ENAMETOOLONG;
+    memset(out, 0, sizeof *out);
+    out->sun_family = AF_UNIX;
+    memcpy(out->sun_path, path, length);
+    *size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+    return 0;
+}
+
+int guise_unix_socket(int type, bool nonblocking) {
+    return result(socket(AF_UNIX, type | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0));
+}
+
+int guise_unix_listen(const char *path, size_t length, int type, int backlog, uint32_t mode) {
+    struct sockaddr_un name;
+    socklen_t size;
+    int error = address(&name, path, length, &size);
+    if (error < 0) return error;
+    int fd = guise_unix_socket(type, false);
+    if (fd < 0) return fd;
+    // The mode of the socket file is set before anybody can connect: nothing listens yet.
+    if (bind(fd, (struct sockaddr *)&name, size) < 0 || chmod(name.sun_path, mode) < 0 ||
+        listen(fd, backlog) < 0) {
+        error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+int guise_unix_connect(int socket, const char *path, size_t length) {
+    struct sockaddr_un name;
+    socklen_t size;
+    int error = address(&name, path, length, &size);
+    if (error < 0) return error;
+    return result(connect(socket, (struct sockaddr *)&name, size));
+}
+
+int guise_unix_accept(int listener, bool nonblocking) {
+    return result(accept4(listener, NULL, NULL, SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0)));
+}
+
+int guise_unix_bind_abstract(int socket, const char *name, size_t length) {
+    struct sockaddr_un at;
+    if (length + 1 > sizeof at.sun_path) return -ENAMETOOLONG;
+    memset(&at, 0, sizeof at);
+    at.sun_family = AF_UNIX;
+    memcpy(at.sun_path + 1, name, length);
+    return result(bind(socket, (struct sockaddr *)&at,
+                       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)));
+}
+
+int guise_unix_peer_name(int socket, char *out, size_t capacity) {
+    struct sockaddr_un name;
+    socklen_t size = sizeof name;
+    if (getpeername(socket, (struct sockaddr *)&name, &size) < 0) return -errno;
+    size_t offset = offsetof(struct sockaddr_un, sun_path);
+    if (size <= offset) return 0;
+    bool abstract = name.sun_path[0] == 0;
+    size_t length = size - offset - (abstract ? 1 : 0);
+    if (!abstract) length = strnlen(name.sun_path, size - offset);
+    if (length > capacity) return -ENAMETOOLONG;
+    memcpy(out, name.sun_path + (abstract ? 1 : 0), length);
+    return (int)length + (abstract ? 0x10000 : 0);
+}
+
+static int option(int socket, int which) {
+    int value;
+    socklen_t length = sizeof value;
+    return getsockopt(socket, SOL_SOCKET, which, &value, &length) < 0 ? -errno : value;
+}
+
+int guise_socket_domain(int socket) { return option(socket, SO_DOMAIN); }
+int guise_socket_type(int socket) { return option(socket, SO_TYPE); }
+
+int guise_socket_pass_credentials(int socket) {
+    int on = 1;
+    return result(setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof on));
+}
+
+uint64_t guise_socket_cookie(int socket) {
+    uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+    return getsockopt(socket, SOL_SOCKET, SO_COOKIE, &cookie, &length) < 0 ? 0 : cookie;
+}
+
+uint32_t guise_socket_inode(int socket) {
+    struct stat status;
+    return fstat(socket, &status) < 0 ? 0 : (uint32_t)status.st_ino;
+}
+
+int guise_diag_open(void) { return result(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG)); }
+
+// Asks for one socket. A cookie of 0 asks for whatever socket has the inode.
+static int ask(int diag, uint32_t inode, uint64_t cookie, uint64_t *cookie_out, uint32_t *peer_out) {
+    struct { struct nlmsghdr header; struct unix_diag_req request; } question = {
+        .header = {.nlmsg_len = sizeof question, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST},
+        .request = {.sdiag_family = AF_UNIX, .udiag_states = (uint32_t)-1, .udiag_ino = inode,
+                    .udiag_show = UDIAG_SHOW_PEER,
+                    .udiag_cookie = {cookie ? (uint32_t)cookie : (uint32_t)-1,
+                                     cookie ? (uint32_t)(cookie >> 32) : (uint32_t)-1}},
+    };
+    if (send(diag, &question, sizeof question, 0) < 0) return -errno;
+    union { char bytes[1024]; struct nlmsghdr header; } answer;
+    ssize_t got = recv(diag, &answer, sizeof answer, 0);
+    if (got < 0) return -errno;
+    if (!NLMSG_OK(&answer.header, (size_t)got)) return -EPROTO;
+    if (answer.header.nlmsg_type == NLMSG_ERROR) {
+        struct nlmsgerr *error = NLMSG_DATA(&answer.header);
+        if (answer.header.nlmsg_len < NLMSG_LENGTH(sizeof *error)) return -EPROTO;
+        // ESTALE: the inode is another socket's by now.
+        return error->error == -ESTALE ? -ENOENT : error->error;
+    }
+    if (answer.header.nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+        answer.header.nlmsg_len < NLMSG_LENGTH(sizeof(struct unix_diag_msg))) return -EPROTO;
+    struct unix_diag_msg *message = NLMSG_DATA(&answer.header);
+    if (cookie_out) *cookie_out = (uint64_t)message->udiag_cookie[0] | (uint64_t)message->udiag_cookie[1] << 32;
+    if (!peer_out) return 0;
+    struct rtattr *attribute = (struct rtattr *)(message + 1);
+    size_t rest = answer.header.nlmsg_len - NLMSG_LENGTH(sizeof *message);
+    for (; RTA_OK(attribute, rest); attribute = RTA_NEXT(attribute, rest))
+        if (attribute->rta_type == UNIX_DIAG_PEER && RTA_PAYLOAD(attribute) >= sizeof *peer_out) {
+            memcpy(peer_out, RTA_DATA(attribute), sizeof *peer_out);
+            return *peer_out ? 0 : -ENOENT;
+        }
+    return -ENOENT;
+}
+
+int guise_diag_peer(int diag, uint32_t inode, uint64_t cookie, uint32_t *peer_inode, uint64_t *peer_cookie) {
+    int error = ask(diag, inode, cookie, NULL, peer_inode);
+    if (error < 0) return error;
+    return ask(diag, *peer_inode, 0, peer_cookie, NULL);
+}

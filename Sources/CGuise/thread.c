@@ -1,0 +1,23 @@
+#include "CGuiseThread.h"
+
+#include <pthread.h>
+#include <stddef.h>
+
+__thread struct guise_thread guise_thread_state;
+
+static pthread_key_t key;
+static void (*on_release)(void);
+
+static void at_exit(void *unused) {
+    (void)unused;
+    if (on_release) on_release();
+}
+
+int guise_thread_prepare(void (*release)(void)) {
+    on_release = release;
+    return -pthread_key_create(&key, at_exit);
+}
+
+void guise_thread_watch(void) { pthread_setspecific(key, &guise_thread_state); }
+
+int guise_fork_prepare(void (*child)(void)) { return -pthread_atfork(NULL, NULL, child); }

@@ -1,0 +1,137 @@
+import CGuise
+import Glibc
+package import GuiseProtocol
+import Synchronization
+
+/// One connection to the authority: a request goes out, its response comes back. Safe from any thread.
+package final class AuthorityClient: Sendable {
+    /// The directory that holds the authority's socket.
+    package let runtimeDirectory: String
+    let socket: Int32
+    private let requests = Mutex<UInt64>(0)
+    private let lost = Atomic(false)
+    private let family = Fork.family
+
+    /// Connects.
+    ///
+    /// - Parameter runtimeDirectory: where `guised` was told to run; else the environment's
+    ///   `GUISE_RUNTIME_DIR`, else `/run/guise`.
+    package init(runtimeDirectory: String? = nil) throws(GuiseError) {
+        Fork.prepare()
+        let directory =
+            runtimeDirectory ?? getenv("GUISE_RUNTIME_DIR").map { String(cString: $0) }
+            ?? ControlPacket.defaultRuntimeDirectory
+        self.runtimeDirectory = directory
+        let path = directory + "/" + ControlPacket.socketName
+        let socket = guise_unix_socket(Int32(SOCK_SEQPACKET.rawValue), false)
+        guard socket >= 0 else { throw .system(call: "socket", errno: -socket) }
+        let error = guise_unix_connect(socket, path, path.utf8.count)
+        guard error == 0 else {
+            close(socket)
+            throw .authorityUnreachable(
+                "no authority answers at \(path) (\(describe(errno: -error))); is guised running, with this"
+                    + " runtime directory?")
+        }
+        self.socket = socket
+    }
+
+    deinit { close(socket) }
+
+    /// Whether the authority has closed the connection.
+    @inline(__always)
+    var isLost: Bool { lost.load(ordering: .relaxed) }
+
+    /// Marks the connection as lost.
+    func lose() { lost.store(true, ordering: .relaxed) }
+
+    /// Sends a request and waits for its response.
+    ///
+    /// - Throws: what the authority refused, as the case that fits; ``GuiseError/authorityLost(_:)``.
+    package func call(
+        _ body: WireRequest.OneOf_Body, descriptor: Int32? = nil
+    ) throws(GuiseError) -> WireResponse.OneOf_Body {
+        try exchange(body, descriptor: descriptor).body
+    }
+
+    /// As ``call(_:descriptor:)``, with the descriptor that came with the response, which is the caller's.
+    func exchange(
+        _ body: WireRequest.OneOf_Body, descriptor: Int32? = nil
+    ) throws(GuiseError) -> (body: WireResponse.OneOf_Body, descriptor: Int32?) {
+        try checkAlive()
+        let result = requests.withLock { last -> Result<(WireResponse, Int32?), ControlPacket.Failure> in
+            last += 1
+            do throws(ControlPacket.Failure) {
+                try ControlPacket.send(
+                    WireRequest.with(id: last, body), descriptor: descriptor, on: socket)
+                let received = try ControlPacket.receive(WireResponse.self, from: socket)
+                guard received.message.id == last else { throw .malformed }
+                return .success((received.message, received.descriptor))
+            } catch {
+                return .failure(error)
+            }
+        }
+        switch result {
+        case .success((let response, let descriptor)):
+            switch response.body {
+            case .refusal(let refusal):
+                throw GuiseError(refusal)
+            case .some(let body):
+                return (body, descriptor)
+            case nil:
+                throw .authorityFailed("the authority sent an empty response")
+            }
+        case .failure(let failure):
+            // Whatever it was, request and response no longer pair up.
+            lose()
+            _ = shutdown(socket, Int32(SHUT_RDWR))
+            if case .system(let error) = failure { throw .system(call: "control socket", errno: error) }
+            throw .authorityLost("the authority closed the connection; is guised still running?")
+        }
+    }
+
+    /// Sends a request that has no response. Lost requests are the authority's to clean up when it sees the
+    /// connection end.
+    func post(_ body: WireRequest.OneOf_Body) {
+        guard (try? checkAlive()) != nil else { return }
+        requests.withLock { _ in
+            try? ControlPacket.send(WireRequest.with(id: 0, body), on: socket)
+        }
+    }
+
+    private func checkAlive() throws(GuiseError) {
+        guard family == Fork.family else {
+            throw .notAttached("this is a child made by fork: it has no identity of its own; attach again")
+        }
+        guard !isLost else {
+            throw .authorityLost("the authority is gone; restart this service once guised runs again")
+        }
+    }
+}
+
+extension WireRequest {
+    static func with(id: UInt64, _ body: OneOf_Body) -> WireRequest {
+        var request = WireRequest()
+        request.version = ControlPacket.version
+        request.id = id
+        request.body = body
+        return request
+    }
+}
+
+/// Tells a process from its children.
+enum Fork {
+    /// Raised in every child that libc's fork makes.
+    private static let generation = Atomic<UInt64>(0)
+    private static let hook: Void = {
+        _ = guise_fork_prepare {
+            Fork.generation.add(1, ordering: .relaxed)
+            ThreadIdentity.forget()
+        }
+    }()
+
+    static func prepare() { hook }
+    static var family: UInt64 { generation.load(ordering: .relaxed) }
+}
+
+/// The text of an errno value.
+func describe(errno: Int32) -> String { String(cString: strerror(errno)) }

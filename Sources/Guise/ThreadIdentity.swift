@@ -1,0 +1,100 @@
+import CGuise
+import GuiseProtocol
+
+/// What the calling thread acts under, as far as this process can say: its slot in the identity page and the
+/// capture whose handle the slot holds.
+///
+/// Every function here is synchronous and touches the calling thread alone.
+enum ThreadIdentity {
+    /// Puts a handle into the calling thread's slot. The capture lives at least as long as it stands there.
+    @inline(__always)
+    static func install(_ handle: UInt64, of capture: Capture, in authority: Authority) throws(GuiseError) {
+        let thread = guise_thread_current()!
+        if thread.pointee.generation != authority.generation || thread.pointee.handle == nil {
+            try claim(thread, in: authority)
+        }
+        let before = thread.pointee.identity
+        thread.pointee.identity = Unmanaged.passRetained(capture).toOpaque()
+        guise_handle_store(thread.pointee.handle, handle)
+        if let before { Unmanaged<Capture>.fromOpaque(before).release() }
+    }
+
+    /// Empties the calling thread's slot.
+    @inline(__always)
+    static func clear() {
+        let thread = guise_thread_current()!
+        guard let before = thread.pointee.identity else { return }
+        guise_handle_store(thread.pointee.handle, 0)
+        thread.pointee.identity = nil
+        Unmanaged<Capture>.fromOpaque(before).release()
+    }
+
+    /// What stands in the slot, to be put back with ``restore(_:)``.
+    struct Saved {
+        let handle: UInt64
+        let capture: Capture?
+    }
+
+    static func save() -> Saved {
+        let thread = guise_thread_current()!
+        guard let identity = thread.pointee.identity else { return Saved(handle: 0, capture: nil) }
+        return Saved(
+            handle: guise_handle_load(thread.pointee.handle),
+            capture: Unmanaged<Capture>.fromOpaque(identity).takeUnretainedValue())
+    }
+
+    /// Puts back what ``save()`` found. The slot is the same thread's, so nothing can fail.
+    static func restore(_ saved: Saved) {
+        guard let capture = saved.capture else { return clear() }
+        let thread = guise_thread_current()!
+        guard thread.pointee.handle != nil else { return }
+        let before = thread.pointee.identity
+        thread.pointee.identity = Unmanaged.passRetained(capture).toOpaque()
+        guise_handle_store(thread.pointee.handle, saved.handle)
+        if let before { Unmanaged<Capture>.fromOpaque(before).release() }
+    }
+
+    /// The capture that the calling thread acts under.
+    static var current: Capture? { save().capture }
+
+    /// The slow path of ``install(_:of:in:)``: the thread's first time with this attachment.
+    private static func claim(
+        _ thread: UnsafeMutablePointer<guise_thread>, in authority: Authority
+    ) throws(GuiseError) {
+        // A slot of an earlier attachment lies in a page that no authority reads any more.
+        clear()
+        thread.pointee.handle = nil
+        guard let index = authority.page.claim(UInt32(bitPattern: guise_gettid())) else {
+            throw .tooManyThreads(
+                "all slots this thread could have are taken: the process attached for \(authority.threads)"
+                    + " impersonating threads; attach with a larger `threads:`")
+        }
+        thread.pointee.handle = authority.page.handle(at: index)
+        thread.pointee.index = UInt32(index)
+        thread.pointee.generation = authority.generation
+        guise_thread_watch()
+    }
+
+    /// Runs at the end of every thread that had a slot.
+    private static let prepared: Void = {
+        _ = guise_thread_prepare {
+            let thread = guise_thread_current()!
+            ThreadIdentity.clear()
+            guard thread.pointee.handle != nil else { return }
+            thread.pointee.handle = nil
+            if let authority = Authority.current, authority.generation == thread.pointee.generation {
+                authority.page.release(Int(thread.pointee.index))
+            }
+        }
+    }()
+
+    static func prepare() { prepared }
+
+    /// In a child made by fork: the slot is the parent's, and not mapped here.
+    static func forget() {
+        let thread = guise_thread_current()!
+        thread.pointee.handle = nil
+        thread.pointee.identity = nil
+        Authority.forget()
+    }
+}

@@ -1,0 +1,79 @@
+import CGuise
+package import SwiftProtobuf
+
+/// One message of the control protocol: a protobuf message and at most one descriptor, in one packet.
+package enum ControlPacket {
+    /// The version of the protocol that this code speaks.
+    package static let version: UInt32 = 1
+    /// The largest message in bytes. A longer one ends the connection.
+    package static let largest = 65_536
+    /// The authority's socket in the runtime directory.
+    package static let socketName = "guise.sock"
+    /// Where the authority is found when nobody says otherwise.
+    package static let defaultRuntimeDirectory = "/run/guise"
+
+    /// What came in one packet.
+    package struct Received<Message: SwiftProtobuf.Message> {
+        package let message: Message
+        /// The receiver's to close; nil when none came.
+        package let descriptor: Int32?
+        /// The process that sent it, as the kernel says; 0 when it was not asked to.
+        package let sender: Int32
+    }
+
+    /// Why no message was sent or received.
+    package enum Failure: Error {
+        case closed
+        /// The peer sent what is no message: too long, more than one descriptor, not protobuf.
+        case malformed
+        /// An errno value.
+        case system(Int32)
+    }
+
+    /// Sends a message.
+    package static func send(
+        _ message: some SwiftProtobuf.Message, descriptor: Int32? = nil, on socket: Int32,
+        waiting: Bool = true
+    ) throws(Failure) {
+        let bytes: [UInt8]
+        do { bytes = try message.serializedBytes() } catch { throw .malformed }
+        guard bytes.count <= largest else { throw .malformed }
+        let flags = waiting ? 0 : Int32(MSG_DONTWAIT)
+        while true {
+            let sent = guise_packet_send(socket, bytes, bytes.count, descriptor ?? -1, flags)
+            if sent >= 0 { return }
+            switch Int32(-sent) {
+            case EINTR: continue
+            case EPIPE, ECONNRESET: throw .closed
+            case let error: throw .system(error)
+            }
+        }
+    }
+
+    /// Receives a message; `system(EAGAIN)` when the socket does not block and nothing is there.
+    package static func receive<Message: SwiftProtobuf.Message>(
+        _: Message.Type, from socket: Int32
+    ) throws(Failure) -> Received<Message> {
+        var buffer = [UInt8](repeating: 0, count: largest)
+        var packet = guise_packet()
+        var got: Int
+        repeat {
+            got = guise_packet_receive(socket, &buffer, buffer.count, &packet, 0)
+        } while got == -Int(EINTR)
+        guard got >= 0 else {
+            if got == -Int(ECONNRESET) { throw .closed }
+            throw .system(Int32(-got))
+        }
+        if got == 0 && packet.descriptor < 0 { throw .closed }
+        do {
+            guard !packet.damaged else { throw Failure.malformed }
+            let message = try Message(serializedBytes: Array(buffer[..<got]))
+            return Received(
+                message: message, descriptor: packet.descriptor < 0 ? nil : packet.descriptor,
+                sender: packet.sender_pid)
+        } catch {
+            if packet.descriptor >= 0 { close(packet.descriptor) }
+            throw .malformed
+        }
+    }
+}

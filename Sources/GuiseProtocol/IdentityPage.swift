@@ -1,0 +1,99 @@
+import CGuise
+
+/// The identity page: shared memory in which each thread of an attached process says whose token it acts
+/// under. The process writes it, the authority reads it on every trapped call, and takes nothing in it for
+/// granted.
+///
+/// Layout, version 1, all numbers little-endian, `count` slots, a power of two from 16 to 65,536:
+///
+/// | offset                    | content                                                             |
+/// |---------------------------|---------------------------------------------------------------------|
+/// | 0                         | one unused page, zero                                               |
+/// | 4,096                     | `count` thread ids, 4 bytes each, in buckets of 16; 0 = free        |
+/// | 4,096 + max(4,096, 4 × count) | `count` slots of 64 bytes: the handle (8 bytes), the rest zero  |
+///
+/// A thread's slot is in one of the four buckets that follow the hash of its id. Handle 0 is the process's
+/// primary token.
+package struct IdentityPage: @unchecked Sendable {
+    package static let defaultCount = 4096
+    package static let largestCount = 65536
+    static let header = 4096
+    static let bucket = 16
+    static let reach = 4
+
+    package let base: UnsafeMutableRawPointer
+    package let count: Int
+    private let tids: UnsafeMutablePointer<UInt32>
+    private let slots: UnsafeMutableRawPointer
+
+    /// - Parameter base: at least ``size(count:)`` bytes, mapped as long as the value is used.
+    package init(base: UnsafeMutableRawPointer, count: Int) {
+        self.base = base
+        self.count = count
+        tids = (base + Self.header).assumingMemoryBound(to: UInt32.self)
+        slots = base + Self.header + Self.tidBytes(count)
+    }
+
+    /// The number of slots for `threads` threads: a power of two with room for the hash to spread.
+    package static func count(forThreads threads: Int) -> Int {
+        var count = bucket
+        while count < threads && count < largestCount { count *= 2 }
+        return count
+    }
+
+    /// The size in bytes of a page with `count` slots.
+    package static func size(count: Int) -> Int { header + tidBytes(count) + 64 * count }
+
+    /// The number of slots in a page of `size` bytes; nil when no page has that size.
+    package static func count(size: Int) -> Int? {
+        var count = bucket
+        while count <= largestCount {
+            if Self.size(count: count) == size { return count }
+            count *= 2
+        }
+        return nil
+    }
+
+    private static func tidBytes(_ count: Int) -> Int { max(4096, 4 * count) }
+
+    /// Calls `body` with the index of every slot that could be the thread's, nearest first, until it is true.
+    @inline(__always)
+    private func probe(_ tid: UInt32, _ body: (Int) -> Bool) -> Int? {
+        let buckets = count / Self.bucket
+        let first = Int((tid &* 2_654_435_761) >> 8) & (buckets - 1)
+        for step in 0..<min(Self.reach, buckets) {
+            let start = ((first + step) & (buckets - 1)) * Self.bucket
+            for index in start..<(start + Self.bucket) where body(index) { return index }
+        }
+        return nil
+    }
+
+    /// The slot that says it is the thread's.
+    package func index(of tid: UInt32) -> Int? {
+        probe(tid) { guise_tid_load(tids + $0) == tid }
+    }
+
+    /// Takes a free slot for the thread; nil when all that could be its are taken.
+    package func claim(_ tid: UInt32) -> Int? {
+        if let own = index(of: tid) {
+            // Left behind by a thread of this id that ended without its destructors.
+            guise_handle_store(handle(at: own), 0)
+            return own
+        }
+        return probe(tid) { guise_tid_claim(tids + $0, tid) }
+    }
+
+    /// Gives a slot back.
+    package func release(_ index: Int) {
+        guise_handle_store(handle(at: index), 0)
+        guise_tid_store(tids + index, 0)
+    }
+
+    /// The thread id that a slot says it belongs to.
+    package func tid(at index: Int) -> UInt32 { guise_tid_load(tids + index) }
+
+    /// Where the handle of a slot lives.
+    package func handle(at index: Int) -> UnsafeMutablePointer<UInt64> {
+        (slots + 64 * index).assumingMemoryBound(to: UInt64.self)
+    }
+}
