@@ -49,7 +49,9 @@ enum AccountDatabase {
         let query = "SELECT sid, name, kind, unix_id, unix_group FROM account"
         let accounts = try Row.fetchAll(database, sql: query).map { row in
             let accountSID = try sid(row, 0)
-            guard let kind = Account.Kind(rawValue: row[2]) else { throw Damage(what: "unknown kind of account") }
+            guard let kind = Account.Kind(rawValue: row[2]) else {
+                throw Damage(what: "unknown kind of account")
+            }
             let account = Account(
                 sid: accountSID, name: row[1], kind: kind,
                 unixID: try unixID(row, 3), unixGroup: try unixID(row, 4),

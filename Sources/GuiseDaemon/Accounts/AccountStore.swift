@@ -78,7 +78,8 @@ package final class AccountStore: Sendable {
             let groups = try proposal.groups.map { name in try before.requireGroup(named: name) }
             let sid = try Self.makeSID(for: proposal, before.machine, database)
             try database.execute(
-                sql: "INSERT INTO account (sid, name, folded, kind, unix_id, unix_group) VALUES (?, ?, ?, ?, ?, ?)",
+                sql:
+                    "INSERT INTO account (sid, name, folded, kind, unix_id, unix_group) VALUES (?, ?, ?, ?, ?, ?)",
                 arguments: [
                     sid.description, proposal.name, AccountName.folded(proposal.name), proposal.kind.rawValue,
                     proposal.unixID.map { Int64($0) }, proposal.unixGroup.map { Int64($0) },
@@ -99,7 +100,8 @@ package final class AccountStore: Sendable {
         try change { database, before in
             let account = try before.requireAccount(named: name)
             guard !account.isBuiltIn else { throw AccountError.builtIn(name: account.name) }
-            try database.execute(sql: "DELETE FROM account WHERE sid = ?", arguments: [account.sid.description])
+            try database.execute(
+                sql: "DELETE FROM account WHERE sid = ?", arguments: [account.sid.description])
             return account
         }.result
     }
@@ -140,7 +142,8 @@ package final class AccountStore: Sendable {
         try ManagedRoot.validate(path: root.path)
         _ = try change { database, _ in
             try database.execute(
-                sql: "INSERT INTO root (path, sddl) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET sddl = excluded.sddl",
+                sql:
+                    "INSERT INTO root (path, sddl) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET sddl = excluded.sddl",
                 arguments: [root.path, root.sddl])
         }
     }
@@ -219,7 +222,8 @@ package final class AccountStore: Sendable {
         }
         guard proposal.unixID == nil else { return }
         let isGroup = proposal.kind == .group
-        let native = isGroup ? UnixNames.groupID(named: proposal.name) : UnixNames.userID(named: proposal.name)
+        let native =
+            isGroup ? UnixNames.groupID(named: proposal.name) : UnixNames.userID(named: proposal.name)
         if let native { throw .ambiguousUnixName(name: proposal.name, id: native, isGroup: isGroup) }
         if proposal.kind == .service { throw .unixIDNeeded(name: proposal.name) }
     }
@@ -256,6 +260,8 @@ extension AccountDirectory {
         }
         guard let id = proposal.unixID else { return }
         let owner = proposal.kind == .group ? group(unixGroup: id) : account(unixUser: id)
-        if let owner { throw .taken(what: "\(proposal.kind == .group ? "gid" : "uid") \(id)", by: owner.name) }
+        if let owner {
+            throw .taken(what: "\(proposal.kind == .group ? "gid" : "uid") \(id)", by: owner.name)
+        }
     }
 }

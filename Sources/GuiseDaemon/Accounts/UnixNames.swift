@@ -5,25 +5,33 @@ enum UnixNames {
     static func user(_ uid: UInt32) -> String? {
         lookUp { (entry: inout passwd, buffer, size, found) in
             getpwuid_r(uid, &entry, buffer, size, &found)
-        } read: { String(cString: $0.pw_name) }
+        } read: {
+            String(cString: $0.pw_name)
+        }
     }
 
     static func group(_ gid: UInt32) -> String? {
         lookUp { (entry: inout Glibc.group, buffer, size, found) in
             getgrgid_r(gid, &entry, buffer, size, &found)
-        } read: { String(cString: $0.gr_name) }
+        } read: {
+            String(cString: $0.gr_name)
+        }
     }
 
     static func userID(named name: String) -> UInt32? {
         lookUp { (entry: inout passwd, buffer, size, found) in
             getpwnam_r(name, &entry, buffer, size, &found)
-        } read: { $0.pw_uid }
+        } read: {
+            $0.pw_uid
+        }
     }
 
     static func groupID(named name: String) -> UInt32? {
         lookUp { (entry: inout Glibc.group, buffer, size, found) in
             getgrnam_r(name, &entry, buffer, size, &found)
-        } read: { $0.gr_gid }
+        } read: {
+            $0.gr_gid
+        }
     }
 
     /// Calls one of the reentrant functions with a buffer that grows until the entry fits.
@@ -37,7 +45,9 @@ enum UnixNames {
                 of: CChar.self, capacity: size
             ) { buffer in
                 withUnsafeTemporaryAllocation(of: Entry.self, capacity: 1) { entry in
-                    guard let start = buffer.baseAddress, let slot = entry.baseAddress else { return (EINVAL, nil) }
+                    guard let start = buffer.baseAddress, let slot = entry.baseAddress else {
+                        return (EINVAL, nil)
+                    }
                     memset(slot, 0, MemoryLayout<Entry>.size)
                     var found: UnsafeMutablePointer<Entry>?
                     let error = call(&slot.pointee, start, size, &found)

@@ -1,5 +1,5 @@
-package import GuiseProtocol
 import AccessControl
+package import GuiseProtocol
 
 /// The part of the control protocol that is about accounts and names.
 package struct AccountRequests: Sendable {

@@ -37,3 +37,15 @@ extension Refused {
         self.init(reason, error.description)
     }
 }
+
+extension Refused {
+    package init(_ error: LogonError) {
+        let reason: WireRefusal.Reason =
+            switch error {
+            case .tooManyGroups: .limit
+            case .unknownAccount: .notFound
+            case .notAService: .badRequest
+            }
+        self.init(reason, error.description)
+    }
+}
