@@ -21,6 +21,9 @@ package struct Account: Sendable, Hashable {
     /// The groups it was put into itself, ordered by SID.
     package let groups: [SID]
 
+    /// The most groups an account can be put into itself.
+    package static let maximumGroups = 512
+
     /// Whether it is part of the model: there from the start, and not to be removed.
     package var isBuiltIn: Bool { sid.isMember(ofDomain: .builtin) }
 

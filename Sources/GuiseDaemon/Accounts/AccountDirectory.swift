@@ -55,6 +55,12 @@ package final class AccountDirectory: Sendable {
     /// The group that this gid belongs to.
     package func group(unixGroup gid: UInt32) -> Account? { byUnixGroup[gid] }
 
+    /// The accounts whose names come after this one, in the order of their names.
+    package func accounts(after name: String) -> ArraySlice<Account> {
+        let key = AccountName.folded(name)
+        return accounts.drop { AccountName.folded($0.name) <= key }
+    }
+
     /// The groups that hold any of `members`, directly or through other groups, each once.
     package func groups(holding members: some Sequence<SID>) -> [Account] {
         var result: [Account] = []

@@ -10,6 +10,8 @@ package enum AccountError: Error, Equatable, CustomStringConvertible {
     case notAGroup(name: String)
     /// One group would come to contain itself.
     case cycle(member: String, group: String)
+    /// So many memberships of one account that it could not be shown any more.
+    case tooManyGroups(name: String)
     /// The account is part of the model and stays.
     case builtIn(name: String)
     /// A Unix id that an account may not have.
@@ -44,6 +46,8 @@ package enum AccountError: Error, Equatable, CustomStringConvertible {
             "\(quoted(name)) is not a group"
         case .cycle(let member, let group):
             "\(quoted(member)) cannot join \(quoted(group)): that group is itself a member of it"
+        case .tooManyGroups(let name):
+            "\(quoted(name)) would be in more than \(Account.maximumGroups) groups: put groups into groups"
         case .builtIn(let name):
             "\(quoted(name)) is built in and cannot be removed"
         case .invalidUnixID(let id, let rule):

@@ -171,6 +171,7 @@ package final class AccountStore: Sendable {
                 let (after, result) = try queue.write { database in
                     let result = try body(database, before)
                     let after = try AccountDatabase.read(database, generation: before.generation + 1)
+                    try after.requireShowable()
                     return (after, result)
                 }
                 current.withLock { $0 = after }
@@ -249,6 +250,12 @@ extension AccountDirectory {
     fileprivate func requireNoCycle(_ member: Account, joining group: Account) throws(AccountError) {
         guard group.sid != member.sid, !groups(holding: [group.sid]).contains(where: { $0.sid == member.sid })
         else { throw .cycle(member: member.name, group: group.name) }
+    }
+
+    fileprivate func requireShowable() throws(AccountError) {
+        for account in accounts where account.groups.count > Account.maximumGroups {
+            throw .tooManyGroups(name: account.name)
+        }
     }
 
     fileprivate func requireFree(_ proposal: Account.Proposal) throws(AccountError) {

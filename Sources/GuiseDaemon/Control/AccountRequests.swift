@@ -63,12 +63,23 @@ package struct AccountRequests: Sendable {
         } catch { throw Refused(error) }
     }
 
-    /// Lists every account, for anyone.
+    /// Lists the accounts, for anyone: as many as fit in one message, in the order of their names.
     package func answer(
         _ request: WireAccountList, fromAdministrator: Bool
     ) throws(Refused) -> WireResponse.OneOf_Body {
         let directory = accounts.directory
-        return .accounts(WireAccountRecords.with { $0.accounts = directory.accounts.map(record(of:)) })
+        var page = WireAccountRecords()
+        var size = 0
+        for account in directory.accounts(after: request.after) {
+            let record = record(of: account, in: directory)
+            size += Self.size(of: record)
+            guard size <= Self.pageSize || page.accounts.isEmpty else {
+                page.more = true
+                break
+            }
+            page.accounts.append(record)
+        }
+        return .accounts(page)
     }
 
     /// Names to SIDs and SIDs to names, for anyone.
@@ -109,8 +120,8 @@ package struct AccountRequests: Sendable {
         return set
     }
 
-    private func record(of account: Account) -> WireAccountRecord {
-        let directory = accounts.directory
+    private func record(of account: Account, in directory: AccountDirectory? = nil) -> WireAccountRecord {
+        let directory = directory ?? accounts.directory
         return WireAccountRecord.with {
             $0.name = account.name
             $0.sid = account.sid.description
@@ -124,5 +135,14 @@ package struct AccountRequests: Sendable {
             $0.privileges = account.privileges.map(\.name)
             $0.groups = account.groups.compactMap { directory.account(sid: $0)?.name }
         }
+    }
+
+    /// How much of a message its accounts may fill: the largest message less some room for what is around.
+    private static let pageSize = ControlPacket.largest - 1024
+
+    /// No less than the bytes of a record on the wire.
+    private static func size(of record: WireAccountRecord) -> Int {
+        let texts = [record.name, record.sid] + record.privileges + record.groups
+        return texts.reduce(32) { $0 + $1.utf8.count + 4 }
     }
 }

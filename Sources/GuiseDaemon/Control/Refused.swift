@@ -31,7 +31,7 @@ extension Refused {
             case .taken: .alreadyExists
             case .unknownAccount, .unknownRoot: .notFound
             case .builtIn: .accessDenied
-            case .exhausted: .limit
+            case .exhausted, .tooManyGroups: .limit
             case .storage: .internal
             }
         self.init(reason, error.description)
