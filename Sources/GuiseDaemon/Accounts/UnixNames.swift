@@ -1,0 +1,62 @@
+import Glibc
+
+/// The machine's own users and groups, by the name service switch. May block: never called while deciding.
+enum UnixNames {
+    static func user(_ uid: UInt32) -> String? {
+        lookUp { (entry: inout passwd, buffer, size, found) in
+            getpwuid_r(uid, &entry, buffer, size, &found)
+        } read: {
+            String(cString: $0.pw_name)
+        }
+    }
+
+    static func group(_ gid: UInt32) -> String? {
+        lookUp { (entry: inout Glibc.group, buffer, size, found) in
+            getgrgid_r(gid, &entry, buffer, size, &found)
+        } read: {
+            String(cString: $0.gr_name)
+        }
+    }
+
+    static func userID(named name: String) -> UInt32? {
+        lookUp { (entry: inout passwd, buffer, size, found) in
+            getpwnam_r(name, &entry, buffer, size, &found)
+        } read: {
+            $0.pw_uid
+        }
+    }
+
+    static func groupID(named name: String) -> UInt32? {
+        lookUp { (entry: inout Glibc.group, buffer, size, found) in
+            getgrnam_r(name, &entry, buffer, size, &found)
+        } read: {
+            $0.gr_gid
+        }
+    }
+
+    /// Calls one of the reentrant functions with a buffer that grows until the entry fits.
+    private static func lookUp<Entry: BitwiseCopyable, Value>(
+        _ call: (inout Entry, UnsafeMutablePointer<CChar>, Int, inout UnsafeMutablePointer<Entry>?) -> Int32,
+        read: (Entry) -> Value
+    ) -> Value? {
+        var size = 1024
+        while size <= 1 << 20 {
+            let outcome: (error: Int32, value: Value?) = withUnsafeTemporaryAllocation(
+                of: CChar.self, capacity: size
+            ) { buffer in
+                withUnsafeTemporaryAllocation(of: Entry.self, capacity: 1) { entry in
+                    guard let start = buffer.baseAddress, let slot = entry.baseAddress else {
+                        return (EINVAL, nil)
+                    }
+                    memset(slot, 0, MemoryLayout<Entry>.size)
+                    var found: UnsafeMutablePointer<Entry>?
+                    let error = call(&slot.pointee, start, size, &found)
+                    return (error, found.map { read($0.pointee) })
+                }
+            }
+            if outcome.error != ERANGE { return outcome.value }
+            size *= 4
+        }
+        return nil
+    }
+}

@@ -1,0 +1,82 @@
+package import AccessControl
+import Synchronization
+
+/// One logon: what its tokens have in common, and what ends them all at once.
+package struct LogonSession: Sendable, Hashable {
+    /// How the logon came about.
+    package enum Kind: Sendable, Hashable {
+        /// The kernel vouched for a process's Unix credentials.
+        case unix
+        /// A service was started under its account.
+        case service
+    }
+
+    /// Never reused while the authority runs; the two halves are those of the logon SID.
+    package let id: UInt64
+    package let user: SID
+    package let kind: Kind
+
+    /// `S-1-5-5-x-y`.
+    package var sid: SID { .logonSession(id) }
+}
+
+/// The logon sessions that are alive.
+package final class LogonSessions: Sendable {
+    private struct State {
+        var next: UInt64
+        var alive: [UInt64: LogonSession] = [:]
+    }
+
+    private let state: Mutex<State>
+
+    package init() {
+        // Random, so that a number kept from an earlier run names no session of this one. Numbers below
+        // 2³² are left to the fixed sessions of Windows (0x3e7 and its kin).
+        state = Mutex(State(next: .random(in: (1 << 32)..<(1 << 62))))
+    }
+
+    /// Starts a session.
+    package func begin(user: SID, kind: LogonSession.Kind) -> LogonSession {
+        state.withLock { state in
+            let session = LogonSession(id: state.next, user: user, kind: kind)
+            state.next += 1
+            state.alive[session.id] = session
+            return session
+        }
+    }
+
+    /// Whether the session has not ended. Asked for every decision.
+    package func isAlive(_ id: UInt64) -> Bool {
+        state.withLock { $0.alive[id] != nil }
+    }
+
+    /// The session, as long as it is alive.
+    package func session(_ id: UInt64) -> LogonSession? {
+        state.withLock { $0.alive[id] }
+    }
+
+    /// Every session that is alive, the oldest first.
+    package func list() -> [LogonSession] {
+        state.withLock { Array($0.alive.values) }.sorted { $0.id < $1.id }
+    }
+
+    /// Ends a session: every later decision with one of its tokens fails.
+    ///
+    /// - Returns: whether it was alive.
+    @discardableResult
+    package func end(_ id: UInt64) -> Bool {
+        state.withLock { $0.alive.removeValue(forKey: id) != nil }
+    }
+
+    /// Ends every session of a user, for instance of an account that was removed.
+    ///
+    /// - Returns: the sessions that ended.
+    @discardableResult
+    package func end(user: SID) -> [LogonSession] {
+        state.withLock { state in
+            let ended = state.alive.values.filter { $0.user == user }
+            for session in ended { state.alive[session.id] = nil }
+            return ended.sorted { $0.id < $1.id }
+        }
+    }
+}

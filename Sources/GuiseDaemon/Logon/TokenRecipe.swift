@@ -1,0 +1,141 @@
+import AccessControl
+
+/// The groups of a token in the making: in the order given, each once.
+struct GroupList {
+    private(set) var groups: [Token.Group] = []
+    private var seen: Set<SID> = []
+
+    mutating func add(_ sid: SID, _ attributes: Token.Group.Attributes = .usual) {
+        if seen.insert(sid).inserted { groups.append(Token.Group(sid, attributes)) }
+    }
+
+    mutating func add(_ accounts: [Account]) {
+        for account in accounts {
+            // Administrators may be the owner of what their members make.
+            add(account.sid, account.sid == .administrators ? [.usual, .owner] : .usual)
+        }
+    }
+
+    func contains(_ sid: SID) -> Bool { seen.contains(sid) }
+}
+
+extension PrivilegeSet {
+    /// What counts without being enabled first, for users, as on Windows.
+    fileprivate static let enabledForUsers: PrivilegeSet = [.changeNotify, .impersonate, .createGlobal]
+
+    /// What counts without being enabled first, for SYSTEM, as on Windows.
+    fileprivate static let enabledForSystem: PrivilegeSet = [
+        .tcb, .lockMemory, .createPagefile, .createPermanent, .debug, .audit, .changeNotify, .impersonate,
+        .createGlobal, .profileSingleProcess, .increaseBasePriority, .systemProfile, .increaseWorkingSet,
+        .timeZone, .createSymbolicLink, .delegateSessionUserImpersonate,
+    ]
+}
+
+/// What the token of a process with Unix credentials is made from.
+struct UnixLogonRecipe {
+    let user: SID
+    private let credentials: UnixCredentials
+    private let groups: GroupList
+    private let present: PrivilegeSet
+    private let enabled: PrivilegeSet
+    private let integrity: IntegrityLevel
+
+    init(_ credentials: UnixCredentials, _ directory: AccountDirectory) {
+        self.credentials = credentials
+        let account = credentials.isRoot ? nil : directory.account(unixUser: credentials.uid)
+        user = credentials.isRoot ? .system : account?.sid ?? .unixUser(credentials.uid)
+
+        var groups = GroupList()
+        groups.add(.everyone)
+        groups.add(.authenticatedUsers)
+        groups.add(.local)
+        let gids = [credentials.gid] + credentials.groups
+        let mapped = gids.compactMap(directory.group(unixGroup:))
+        var direct = [user, .users] + mapped.map(\.sid)
+        if credentials.isRoot { direct.append(.administrators) }
+        let inherited = directory.groups(holding: direct)
+        if credentials.isRoot { groups.add(.administrators, [.usual, .owner]) }
+        groups.add(.users)
+        groups.add(mapped)
+        groups.add(inherited)
+        // As in Samba the Unix SIDs stay beside those of the accounts they are mapped to, so that a
+        // descriptor from before the mapping goes on to mean what it meant.
+        groups.add(.unixUser(credentials.uid))
+        for gid in gids { groups.add(.unixGroup(gid)) }
+        self.groups = groups
+
+        if credentials.isRoot {
+            (present, enabled, integrity) = (.all, .enabledForSystem, .system)
+            return
+        }
+        let holders = [account, directory.account(sid: .users)].compactMap(\.self) + mapped + inherited
+        present = holders.reduce([.changeNotify]) { $0.union($1.privileges) }
+        enabled = present.intersection(.enabledForUsers)
+        integrity = groups.contains(.administrators) ? .high : .medium
+    }
+
+    func token(in session: LogonSession) throws(LogonError) -> Token.Primary {
+        try finish(
+            user: user, groups: groups, present: present, enabled: enabled, integrity: integrity,
+            session: session, credentials: credentials)
+    }
+}
+
+/// What the token of a service is made from that is started under its account.
+struct ServiceLogonRecipe {
+    private let account: Account
+    private let credentials: UnixCredentials
+    private let groups: GroupList
+    private let privileges: PrivilegeSet
+
+    init(_ account: Account, _ credentials: UnixCredentials, _ directory: AccountDirectory) {
+        self.account = account
+        self.credentials = credentials
+        var groups = GroupList()
+        groups.add(.everyone)
+        groups.add(.users)
+        groups.add(.service)
+        groups.add(.authenticatedUsers)
+        groups.add(.local)
+        groups.add(.allServices)
+        let inherited = directory.groups(holding: [account.sid, .users])
+        groups.add(inherited)
+        groups.add(.unixUser(credentials.uid))
+        for gid in [credentials.gid] + credentials.groups {
+            if let group = directory.group(unixGroup: gid) { groups.add([group]) }
+            groups.add(.unixGroup(gid))
+        }
+        self.groups = groups
+        // Of what Users hold a service gets nothing: it was granted what it needs.
+        let holders = [account] + directory.groups(holding: [account.sid])
+        privileges = holders.reduce([.changeNotify]) { $0.union($1.privileges) }
+    }
+
+    func token(in session: LogonSession) throws(LogonError) -> Token.Primary {
+        try finish(
+            user: account.sid, groups: groups, present: privileges, enabled: privileges, integrity: .system,
+            session: session, credentials: credentials)
+    }
+}
+
+/// What both kinds of token have in common.
+private func finish(
+    user: SID, groups: GroupList, present: PrivilegeSet, enabled: PrivilegeSet, integrity: IntegrityLevel,
+    session: LogonSession, credentials: UnixCredentials
+) throws(LogonError) -> Token.Primary {
+    var groups = groups
+    groups.add(session.sid, [.usual, .logonID])
+    var fields = Token.Fields(user: user, integrity: integrity, logonSession: session.id)
+    fields.groups = groups.groups
+    fields.privileges = Token.Privileges(present: present, enabled: enabled)
+    fields.source = Token.Source(name: session.kind == .service ? "Service" : "Unix", id: session.id)
+    fields.defaultGroup = .unixGroup(credentials.gid)
+    // What inherits nothing belongs to its maker and the system.
+    fields.defaultDACL = try? ACL([
+        .allow(user, AccessMask<FileKind>.genericAll.rawValue),
+        .allow(.system, AccessMask<FileKind>.genericAll.rawValue),
+    ])
+    do {
+        return Token.Primary(try Token(fields))
+    } catch { throw .tooManyGroups(uid: credentials.uid) }
+}
