@@ -223,3 +223,7 @@ int guise_diag_peer(int diag, uint32_t inode, uint64_t cookie, uint32_t *peer_in
     if (error < 0) return error;
     return ask(diag, *peer_inode, 0, peer_cookie, NULL);
 }
+
+bool guise_diag_exists(int diag, uint32_t inode, uint64_t cookie) {
+    return ask(diag, inode, cookie, NULL, NULL) != -ENOENT;
+}

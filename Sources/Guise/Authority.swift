@@ -1,4 +1,3 @@
-public import AccessControl
 import CGuise
 import Glibc
 import GuiseProtocol
@@ -113,8 +112,9 @@ public final class Authority: Sendable {
     /// call. The page stays mapped: threads may still hold pointers into it.
     private func watch() {
         let client = client
+        let hangUp: Int16 = 0x2000  // POLLRDHUP, which glibc shows to GNU sources only
         startThread {
-            var one = pollfd(fd: client.socket, events: Int16(POLLRDHUP), revents: 0)
+            var one = pollfd(fd: client.socket, events: hangUp, revents: 0)
             while poll(&one, 1, -1) < 0 && errno == EINTR {}
             client.lose()
         }
@@ -143,4 +143,21 @@ public func currentToken() throws(GuiseError) -> TokenDescription {
     }
     return try authority.client.describe(
         process: UInt32(getpid()), thread: UInt32(bitPattern: guise_gettid()))
+}
+
+/// Starts a detached thread.
+private func startThread(_ body: @escaping @Sendable () -> Void) {
+    final class Box: Sendable {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+    var thread = pthread_t()
+    let box = Unmanaged.passRetained(Box(body))
+    let error = pthread_create(
+        &thread, nil,
+        { argument in
+            Unmanaged<Box>.fromOpaque(argument!).takeRetainedValue().body()
+            return nil
+        }, box.toOpaque())
+    if error == 0 { pthread_detach(thread) } else { box.release() }
 }

@@ -29,7 +29,7 @@ package final class AuthorityClient: Sendable {
         guard error == 0 else {
             close(socket)
             throw .authorityUnreachable(
-                "no authority answers at \(path) (\(describe(errno: -error))); is guised running, with this"
+                "no authority answers at \(path) (\(errnoText(-error))); is guised running, with this"
                     + " runtime directory?")
         }
         self.socket = socket
@@ -134,4 +134,4 @@ enum Fork {
 }
 
 /// The text of an errno value.
-func describe(errno: Int32) -> String { String(cString: strerror(errno)) }
+func errnoText(_ errno: Int32) -> String { String(cString: strerror(errno)) }

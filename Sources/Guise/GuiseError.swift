@@ -74,7 +74,7 @@ extension GuiseError: CustomStringConvertible {
             .authorityFailed(let text):
             text
         case .system(let call, let errno):
-            "\(call) failed: \(describe(errno: errno))"
+            "\(call) failed: \(errnoText(errno))"
         }
     }
 }

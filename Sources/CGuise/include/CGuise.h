@@ -29,6 +29,7 @@
 
 #include "CGuiseCredentials.h"
 #include "CGuiseFilter.h"
+#include "CGuiseFlags.h"
 #include "CGuiseNotification.h"
 #include "CGuiseProcess.h"
 #include "CGuiseRing.h"

@@ -49,4 +49,6 @@ uint32_t guise_socket_inode(int socket);                  // 0 on failure
 int guise_diag_open(void);
 // 0: found. -ENOENT: no such socket, or it has no peer any more.
 int guise_diag_peer(int diag, uint32_t inode, uint64_t cookie, uint32_t *peer_inode, uint64_t *peer_cookie);
+// Whether the socket is still there. A failure to ask counts as yes.
+bool guise_diag_exists(int diag, uint32_t inode, uint64_t cookie);
 #endif

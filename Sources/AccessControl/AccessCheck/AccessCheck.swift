@@ -1,0 +1,80 @@
+/// The access check: may this token have these rights on an object with this descriptor?
+///
+/// The stages and their order are those of `docs/access-control.md`; each has a file in this folder. A check
+/// straight from the binary form allocates nothing, and its cost grows with the number of entries only: the
+/// token's groups were hashed when the token was made.
+public enum AccessCheck<Kind: ObjectKind> {
+    /// Decides from the self-relative binary form (`AccessCheck`, `SeAccessCheck`).
+    ///
+    /// - Parameters:
+    ///   - bytes: the descriptor; may be hostile.
+    ///   - token: whose rights are asked about. For a thread that impersonates, `Impersonation.deciding`.
+    ///   - desired: the rights; generic ones are mapped, `.maximumAllowed` asks for all there are.
+    ///   - context: intent, PRINCIPAL_SELF and the like.
+    /// - Throws: if the bytes are no descriptor, or it has no owner. Never treat it as a grant.
+    public static func decide(
+        _ bytes: RawSpan, token: Token, desired: AccessMask<Kind>, context: AccessContext = AccessContext()
+    ) throws(AccessCheckError) -> AccessDecision<Kind> {
+        let outcome: Result<Outcome, AccessCheckError> = bytes.withUnsafeBytes { buffer in
+            do throws(AccessCheckError) {
+                return .success(
+                    try checkAccess(buffer, token, desired.rawValue, Kind.genericMapping, context))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return AccessDecision(try outcome.get())
+    }
+
+    /// Decides from the self-relative binary form.
+    public static func decide(
+        _ bytes: UnsafeRawBufferPointer, token: Token, desired: AccessMask<Kind>,
+        context: AccessContext = AccessContext()
+    ) throws(AccessCheckError) -> AccessDecision<Kind> {
+        AccessDecision(try checkAccess(bytes, token, desired.rawValue, Kind.genericMapping, context))
+    }
+
+    /// Decides from a view of a descriptor that was validated before.
+    public static func decide(
+        _ view: SecurityDescriptorView, token: Token, desired: AccessMask<Kind>,
+        context: AccessContext = AccessContext()
+    ) throws(AccessCheckError) -> AccessDecision<Kind> {
+        AccessDecision(try checkAccess(view, token, desired.rawValue, Kind.genericMapping, context))
+    }
+
+    /// Decides from a descriptor in memory. It is put into its binary form first, which allocates.
+    public static func decide(
+        _ descriptor: SecurityDescriptor, token: Token, desired: AccessMask<Kind>,
+        context: AccessContext = AccessContext()
+    ) throws(AccessCheckError) -> AccessDecision<Kind> {
+        let bytes = descriptor.bytes
+        return try decide(bytes.span.bytes, token: token, desired: desired, context: context)
+    }
+}
+
+func checkAccess(
+    _ bytes: UnsafeRawBufferPointer, _ token: Token, _ desired: UInt32, _ mapping: GenericMapping,
+    _ context: borrowing AccessContext
+) throws(AccessCheckError) -> Outcome {
+    let view: SecurityDescriptorView
+    do throws(DescriptorError) {
+        view = try SecurityDescriptorView(bytes)
+    } catch {
+        throw .malformed(error)
+    }
+    return try checkAccess(view, token, desired, mapping, context)
+}
+
+func checkAccess(
+    _ view: SecurityDescriptorView, _ token: Token, _ desired: UInt32, _ mapping: GenericMapping,
+    _ context: borrowing AccessContext
+) throws(AccessCheckError) -> Outcome {
+    let evaluation = Evaluation(view, token.storage, desired, mapping)
+    guard let owner = view.rawOwner else { throw .noOwner }
+    guard context.isSessionAlive else { return .refused }
+    if evaluation.desired == 0, !evaluation.wantsMaximum { return Outcome(isAllowed: true, granted: 0) }
+    let privileged = evaluation.bitsByPrivilege(context.intent)
+    let refused = evaluation.bitsRefusedByLabel()
+    let discretionary = evaluation.bitsByDACL(owner: owner, principalSelf: context.principalSelf)
+    return evaluation.conclude(privileged: privileged, refused: refused, discretionary: discretionary)
+}

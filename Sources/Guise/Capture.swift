@@ -1,0 +1,60 @@
+import AccessControl
+import GuiseProtocol
+import Synchronization
+
+/// A client as the authority captured it from one accepted connection, and the handles this process got for
+/// it. Lives as long as the connection, or a thread that acts under it.
+final class Capture: Sendable {
+    let authority: Authority
+    /// The level that the client allowed.
+    let level: ImpersonationLevel
+    private let number: UInt64
+    /// By level: the handle for the identity page; 0 until the authority gave one.
+    private let handles: InlineArray<4, Atomic<UInt64>>
+
+    /// Captures the peer of an accepted socket.
+    init(of socket: Int32, authority: Authority) throws(GuiseError) {
+        guard case .captured(let captured) = try authority.client.call(.capture(.init()), descriptor: socket)
+        else { throw .authorityFailed("the authority's answer to a capture makes no sense") }
+        self.authority = authority
+        number = captured.capture
+        level = ImpersonationLevel(captured.level)
+        handles = InlineArray { index in
+            Atomic(index == Int(ImpersonationLevel(captured.level).rawValue) ? captured.handle : 0)
+        }
+    }
+
+    deinit {
+        var close = WireCloseCapture()
+        close.capture = number
+        authority.client.post(.closeCapture(close))
+    }
+
+    /// The handle at no more than a level: from the first call, or from the authority, which asks the gates.
+    @inline(__always)
+    func handle(atMost limit: ImpersonationLevel) throws(GuiseError) -> UInt64 {
+        let level = min(limit, level)
+        let known = handles[Int(level.rawValue)].load(ordering: .acquiring)
+        return known != 0 ? known : try open(level)
+    }
+
+    @inline(never)
+    private func open(_ level: ImpersonationLevel) throws(GuiseError) -> UInt64 {
+        var request = WireOpenHandle()
+        request.capture = number
+        request.atMost = level.wire
+        guard case .handle(let opened) = try authority.client.call(.openHandle(request)), opened.handle != 0
+        else { throw .authorityFailed("the authority's answer to impersonate makes no sense") }
+        handles[Int(level.rawValue)].store(opened.handle, ordering: .releasing)
+        return opened.handle
+    }
+
+    func token() throws(GuiseError) -> TokenDescription {
+        var request = WireCapturedToken()
+        request.capture = number
+        guard case .token(let view) = try authority.client.call(.capturedToken(request)) else {
+            throw .authorityFailed("the authority's answer to a token query makes no sense")
+        }
+        return try TokenDescription(view)
+    }
+}

@@ -1,0 +1,158 @@
+package import AccessControl
+import CGuise
+import GuiseProtocol
+import Synchronization
+
+/// A token in a process's handle table, with what the kernel takes its bearer for outside managed roots.
+package final class ImpersonationHandle: Sendable {
+    package let number: UInt64
+    package let token: Token.Impersonation
+    /// What decides: the client's token, or the Anonymous one below level Impersonation.
+    package let deciding: Token
+    /// nil when the client has no Unix user: every Unix place is closed to it.
+    package let credentials: UnixCredentials?
+
+    init(number: UInt64, token: Token.Impersonation, credentials: UnixCredentials?) {
+        self.number = number
+        self.token = token
+        deciding = token.deciding
+        self.credentials = token.level < .impersonation ? .nobody : credentials
+    }
+}
+
+/// Whose rights decide for a thread.
+package enum EffectiveIdentity {
+    /// The process's: the thread does not impersonate.
+    case process
+    case client(ImpersonationHandle)
+    /// The slot names what was never given or is gone: nothing is decided in anybody's favour.
+    case unknown
+}
+
+/// A process that attached: its identity page, and the handles that it may put there.
+package final class Attachment: @unchecked Sendable {
+    // Sendable by hand: the page is memory that the process writes at any time, read with atomic loads; all
+    // else is immutable or behind a lock.
+
+    /// The most handles a process may have open at once.
+    static let largestHandleCount = 65_536
+
+    package let pid: Int32
+    /// The process for good, whatever becomes of its pid.
+    let identity: UInt64
+    package let logon: Logon
+    /// nil for a process that is not mediated.
+    package let service: MediatedService?
+    let page: IdentityPage
+
+    private struct Handles {
+        var last: UInt64 = 0
+        var open: [UInt64: ImpersonationHandle] = [:]
+    }
+    private let handles = Mutex(Handles())
+    /// By slot: the thread that was found to own it.
+    private let owners = Mutex<[Int: ThreadReference]>([:])
+    private let nonce: (address: UInt64, bytes: [UInt8])
+    private let mayHaveExecuted = Atomic(false)
+    private let detached = Atomic(false)
+
+    /// Takes over the mapping of the page.
+    init(
+        pid: Int32, identity: UInt64, logon: Logon, service: MediatedService?, page: IdentityPage,
+        nonce: (address: UInt64, bytes: [UInt8])
+    ) {
+        self.pid = pid
+        self.identity = identity
+        self.logon = logon
+        self.service = service
+        self.page = page
+        self.nonce = nonce
+    }
+
+    deinit { munmap(page.base, IdentityPage.size(count: page.count)) }
+
+    /// Adds a handle; nil when the process has as many as it may.
+    func open(_ token: Token.Impersonation, credentials: UnixCredentials?) -> ImpersonationHandle? {
+        handles.withLock { handles in
+            guard handles.open.count < Self.largestHandleCount else { return nil }
+            handles.last += 1
+            let handle = ImpersonationHandle(number: handles.last, token: token, credentials: credentials)
+            handles.open[handle.number] = handle
+            return handle
+        }
+    }
+
+    func close(_ numbers: some Sequence<UInt64>) {
+        let closed = handles.withLock { handles in numbers.map { handles.open.removeValue(forKey: $0) } }
+        _ = closed
+    }
+
+    /// From here on no thread of the process has an identity.
+    func detach() {
+        detached.store(true, ordering: .releasing)
+        handles.withLock { $0.open = [:] }
+        owners.withLock { $0 = [:] }
+    }
+
+    /// The process was seen to execute a program: its memory has to prove that it is still this attachment's.
+    func noteExecution() { mayHaveExecuted.store(true, ordering: .releasing) }
+
+    /// Whose rights decide for a thread, by the page; nil when the thread has no slot here.
+    ///
+    /// The caller holds on to proof that the thread waits (a pending notification), and asks for it again
+    /// afterwards.
+    func identity(ofThread tid: Int32) -> EffectiveIdentity? {
+        guard let index = page.index(of: UInt32(bitPattern: tid)) else { return nil }
+        let number = guise_handle_load(page.handle(at: index))
+        guard number != 0 else { return .process }
+        guard owns(tid, slot: index) else { return nil }
+        guard !detached.load(ordering: .acquiring), hasSameMemory(tid) else { return .unknown }
+        return handles.withLock { $0.open[number] }.map { .client($0) } ?? .unknown
+    }
+
+    /// Whether the thread is this process's, and not a later one with the same number.
+    private func owns(_ tid: Int32, slot: Int) -> Bool {
+        owners.withLock { owners in
+            if let known = owners[slot], known.tid == tid, !known.hasEnded { return true }
+            owners[slot] = nil
+            guard let thread = ThreadReference(tid, of: pid) else { return false }
+            owners[slot] = thread
+            return true
+        }
+    }
+
+    private func hasSameMemory(_ tid: Int32) -> Bool {
+        guard mayHaveExecuted.load(ordering: .acquiring) else { return true }
+        var found = [UInt8](repeating: 0, count: nonce.bytes.count)
+        let got = guise_memory_read(tid, nonce.address, &found, found.count)
+        return got == found.count && found == nonce.bytes
+    }
+}
+
+extension UnixCredentials {
+    /// Whom the kernel takes an anonymous client for: nobody, in no group.
+    static let nobody = UnixCredentials(uid: 65534, gid: 65534, groups: [])
+}
+
+/// A thread of another process, for as long as it lives.
+private struct ThreadReference: ~Copyable {
+    let tid: Int32
+    private let pidfd: Int32
+
+    /// nil when the thread is not one of the process's.
+    init?(_ tid: Int32, of pid: Int32) {
+        let descriptor = guise_pidfd_open(tid, true)
+        guard descriptor >= 0 else { return nil }
+        // Looked up after the pidfd was opened: if the number had changed hands before, so had this entry.
+        guard access("/proc/\(pid)/task/\(tid)", F_OK) == 0, !guise_pidfd_has_ended(descriptor) else {
+            CGuise.close(descriptor)
+            return nil
+        }
+        self.tid = tid
+        pidfd = descriptor
+    }
+
+    deinit { CGuise.close(pidfd) }
+
+    var hasEnded: Bool { guise_pidfd_has_ended(pidfd) }
+}

@@ -1,0 +1,75 @@
+import CGuise
+import Synchronization
+
+/// Every attached process and every mediated service.
+package final class ProcessDirectory: Sendable {
+    private struct State {
+        var attachments: [UInt64: Attachment] = [:]
+        var services: [Int32: MediatedService] = [:]
+        var members: [UInt64: Member] = [:]
+        var sweepAt = 1024
+    }
+    private struct Member {
+        let pid: Int32
+        let service: MediatedService
+    }
+    private let state = Mutex(State())
+
+    package init() {}
+
+    func add(_ service: MediatedService) { state.withLock { $0.services[service.listener] = service } }
+
+    func remove(_ service: MediatedService) {
+        state.withLock { state in
+            state.services[service.listener] = nil
+            state.members = state.members.filter { $0.value.service !== service }
+        }
+    }
+
+    func service(listener: Int32) -> MediatedService? { state.withLock { $0.services[listener] } }
+
+    /// Remembers the process of a thread that waits in a trap. A process attaches by way of a connect, which
+    /// traps, so every mediated process that attaches was seen here before.
+    func admit(_ pid: Int32, to service: MediatedService) {
+        let identity = Self.identity(of: pid)
+        guard identity != 0 else { return }
+        state.withLock { state in
+            state.members[identity] = Member(pid: pid, service: service)
+            guard state.members.count >= state.sweepAt else { return }
+            state.members = state.members.filter { Self.identity(of: $0.value.pid) == $0.key }
+            state.sweepAt = max(1024, 2 * state.members.count)
+        }
+    }
+
+    /// The service that a process belongs to, by the identity of its pidfd.
+    func service(of identity: UInt64) -> MediatedService? {
+        identity == 0 ? nil : state.withLock { $0.members[identity]?.service }
+    }
+
+    /// The identity of the process that has the pid now; 0 when there is none.
+    static func identity(of pid: Int32) -> UInt64 {
+        let descriptor = guise_pidfd_open(pid, false)
+        guard descriptor >= 0 else { return 0 }
+        defer { CGuise.close(descriptor) }
+        return guise_pidfd_identity(descriptor)
+    }
+
+    /// False when the process is attached already.
+    func add(_ attachment: Attachment) -> Bool {
+        let isNew = state.withLock { state in
+            guard state.attachments[attachment.identity] == nil else { return false }
+            state.attachments[attachment.identity] = attachment
+            return true
+        }
+        if isNew { attachment.service?.add(attachment) }
+        return isNew
+    }
+
+    func remove(_ attachment: Attachment) {
+        attachment.detach()
+        attachment.service?.remove(attachment)
+        state.withLock { _ = $0.attachments.removeValue(forKey: attachment.identity) }
+    }
+
+    func attachment(of identity: UInt64) -> Attachment? { state.withLock { $0.attachments[identity] } }
+}

@@ -1,0 +1,113 @@
+package import AccessControl
+import CGuise
+import GuiseProtocol
+
+/// Who is at the other end of an accepted socket, by the kernel's word alone.
+struct PeerCapture {
+    /// Clients that announced a level before they connected carry this name, so that a later authority, which
+    /// knows nothing of their announcement, cannot take them for clients that allow everything.
+    static let marker = "guise-client-"
+
+    /// A captured client.
+    struct Client {
+        let pid: Int32
+        let token: Token
+        let credentials: UnixCredentials
+        let level: ImpersonationLevel
+    }
+
+    let registrations: Registrations
+    let tokens: TokenFactory
+    let processes: ProcessDirectory
+    private let diag: Int32
+
+    init(registrations: Registrations, tokens: TokenFactory, processes: ProcessDirectory) throws(Refused) {
+        self.registrations = registrations
+        self.tokens = tokens
+        self.processes = processes
+        diag = guise_diag_open()
+        guard diag >= 0 else {
+            throw Refused(.internal, "no sock_diag socket (\(errnoText(-diag))); the kernel needs CONFIG_UNIX_DIAG")
+        }
+    }
+
+    /// Captures the peer of a connected Unix socket.
+    ///
+    /// - Throws: `notLocal`, `peerGone`; never a guess.
+    func capture(_ socket: Int32) throws(Refused) -> Client {
+        guard guise_socket_domain(socket) == AF_UNIX else {
+            throw Refused(.notLocal, "the descriptor is not a Unix socket: only local clients can be captured")
+        }
+        let type = guise_socket_type(socket)
+        guard type == Int32(SOCK_STREAM.rawValue) || type == Int32(SOCK_SEQPACKET.rawValue) else {
+            throw Refused(.notLocal, "the socket is not of type stream or seqpacket: it has no one client")
+        }
+        var peerInode: UInt32 = 0
+        var peerCookie: UInt64 = 0
+        let found = guise_diag_peer(
+            diag, guise_socket_inode(socket), guise_socket_cookie(socket), &peerInode, &peerCookie)
+        guard found == 0 else {
+            guard found == -ENOENT else {
+                throw Refused(.internal, "asking the kernel for the peer failed: \(errnoText(-found))")
+            }
+            throw Refused(
+                .peerGone, "the socket has no client (any more): it closed before it was captured, or it is in"
+                    + " another network namespace")
+        }
+        var peer = guise_peer()
+        let error = CGuise.guise_peer(socket, &peer)
+        guard error == 0 else {
+            throw Refused(.internal, "the kernel does not say who connected: \(errnoText(-error))")
+        }
+        defer { if peer.pidfd >= 0 { close(peer.pidfd) } }
+        guard peer.pid > 0 else {
+            throw Refused(.notLocal, "the client is in a pid namespace that the authority does not see")
+        }
+        if let registration = registrations.find(inode: peerInode, cookie: peerCookie) {
+            // The one who announced it must be the one who connected it.
+            guard
+                peer.pidfd >= 0, guise_pidfd_identity(peer.pidfd) == registration.process
+            else {
+                throw Refused(
+                    .accessDenied, "the socket was announced by one process and connected by another")
+            }
+            return Client(
+                pid: peer.pid, token: registration.logon.token.token,
+                credentials: registration.logon.credentials, level: registration.level)
+        }
+        guard !hasMarker(socket) else {
+            throw Refused(
+                .peerGone, "the client announced its level to an authority that is gone; it has to connect again")
+        }
+        let logon = try logon(of: peer)
+        return Client(
+            pid: peer.pid, token: logon.token.token, credentials: logon.credentials, level: .impersonation)
+    }
+
+    private func hasMarker(_ socket: Int32) -> Bool {
+        var name = [CChar](repeating: 0, count: 128)
+        let length = guise_unix_peer_name(socket, &name, name.count)
+        guard length > 0x10000 else { return false }
+        return name.prefix(length - 0x10000).map { UInt8(bitPattern: $0) }.starts(with: Self.marker.utf8)
+    }
+
+    /// The logon of a peer: a mediated service's own, else whom its Unix credentials stand for.
+    func logon(of peer: guise_peer) throws(Refused) -> Logon {
+        if peer.pidfd >= 0, let service = processes.service(of: guise_pidfd_identity(peer.pidfd)) {
+            return service.logon
+        }
+        do {
+            return try tokens.logon(UnixCredentials(peer))
+        } catch { throw Refused(error) }
+    }
+}
+
+extension UnixCredentials {
+    init(_ peer: guise_peer) {
+        var peer = peer
+        let groups = withUnsafeBytes(of: &peer.groups) {
+            Array($0.bindMemory(to: UInt32.self).prefix(Int(peer.group_count)))
+        }
+        self.init(uid: peer.uid, gid: peer.gid, groups: groups)
+    }
+}

@@ -1,0 +1,74 @@
+import AccessControl
+import CGuise
+import Synchronization
+
+/// A folder below which security descriptors alone decide, open for the authority.
+final class OpenRoot: Sendable {
+    let path: [UInt8]
+    let descriptor: Int32
+    let device: UInt64
+    let inode: UInt64
+
+    init(path: String, descriptor: Int32, status: statx) {
+        self.path = Array(path.utf8)
+        self.descriptor = descriptor
+        device = status.device
+        inode = status.stx_ino
+    }
+
+    deinit { close(descriptor) }
+}
+
+extension statx {
+    var device: UInt64 { UInt64(stx_dev_major) << 32 | UInt64(stx_dev_minor) }
+    var kind: UInt32 { UInt32(stx_mode) & UInt32(GUISE_S_IFMT.rawValue) }
+    var isDirectory: Bool { kind == UInt32(GUISE_S_IFDIR.rawValue) }
+    var isSymbolicLink: Bool { kind == UInt32(GUISE_S_IFLNK.rawValue) }
+    var isRegular: Bool { kind == UInt32(GUISE_S_IFREG.rawValue) }
+    var isFIFO: Bool { kind == UInt32(GUISE_S_IFIFO.rawValue) }
+    var isDevice: Bool { kind == UInt32(GUISE_S_IFCHR.rawValue) || kind == UInt32(GUISE_S_IFBLK.rawValue) }
+}
+
+/// The managed roots of this machine.
+final class ManagedRoots: Sendable {
+    private let roots = Mutex<[OpenRoot]>([])
+
+    func list() -> [OpenRoot] { roots.withLock { $0 } }
+    func replace(_ all: [OpenRoot]) { roots.withLock { $0 = all } }
+
+    /// The root that a path names or leads through, as it is spelled, and where the rest of the path starts.
+    /// A spelling with links or `..` in it may lead elsewhere; opening tells.
+    func root(spelledBy path: UnsafeBufferPointer<CChar>) -> (root: OpenRoot, rest: Int)? {
+        roots.withLock { roots in
+            for root in roots {
+                let count = root.path.count
+                guard path.count >= count, path.count == count || path[count] == 0x2F else { continue }
+                let matches = root.path.withUnsafeBytes { memcmp($0.baseAddress!, path.baseAddress!, count) == 0 }
+                if matches { return (root, count) }
+            }
+            return nil
+        }
+    }
+
+    /// The root that an object is, by device and inode.
+    func root(_ status: statx) -> OpenRoot? {
+        guard status.isDirectory else { return nil }
+        return roots.withLock { $0.first { $0.inode == status.stx_ino && $0.device == status.device } }
+    }
+
+    /// The root that an open object lies under, by the kernel's name for it.
+    func root(containing descriptor: Int32) -> OpenRoot? {
+        guard let path = kernelPath(of: descriptor) else { return nil }
+        return path.withUnsafeBufferPointer { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { root(spelledBy: $0)?.root }
+        }
+    }
+}
+
+/// The name that the kernel has for an open object, without a terminator.
+func kernelPath(of descriptor: Int32, process: String = "self") -> [UInt8]? {
+    var path = [UInt8](repeating: 0, count: 4097)
+    let length = readlink("/proc/\(process)/fd/\(descriptor)", &path, path.count)
+    guard length > 0, length <= 4096 else { return nil }
+    return Array(path[..<length])
+}

@@ -1,0 +1,36 @@
+import AccessControl
+import CGuise
+
+/// The security descriptor that an object carries in its extended attribute.
+enum StoredDescriptor {
+    /// Read by the kernel's own enforcement one day; only who has CAP_SYS_ADMIN writes it.
+    static let attribute = "security.bpf.sd"
+    /// The most bytes an extended attribute holds.
+    static let largest = 65_536
+
+    /// Reads the descriptor of an open object (O_PATH will do) and hands it to `body`, unchecked.
+    ///
+    /// - Returns: what `body` returns, or a negative errno; -ENODATA when the object carries none.
+    static func read<Result>(
+        of descriptor: Int32, _ body: (UnsafeRawBufferPointer) -> Result
+    ) -> Swift.Result<Result, Failure> {
+        withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 8) { small in
+            let length = guise_xattr_get(descriptor, attribute, small.baseAddress, small.count)
+            if length >= 0 {
+                return .success(body(UnsafeRawBufferPointer(rebasing: small[..<length])))
+            }
+            guard length == -Int(ERANGE) else { return .failure(Failure(errno: Int32(-length))) }
+            let large = UnsafeMutableRawBufferPointer.allocate(byteCount: largest, alignment: 8)
+            defer { large.deallocate() }
+            let whole = guise_xattr_get(descriptor, attribute, large.baseAddress, large.count)
+            guard whole >= 0 else { return .failure(Failure(errno: Int32(-whole))) }
+            return .success(body(UnsafeRawBufferPointer(rebasing: large[..<whole])))
+        }
+    }
+
+    struct Failure: Error { let errno: Int32 }
+
+    static func write(_ bytes: [UInt8], to descriptor: Int32) -> Int32 {
+        guise_xattr_set(descriptor, attribute, bytes, bytes.count)
+    }
+}

@@ -1,0 +1,4 @@
+import Glibc
+
+/// The text of an errno value, for people.
+func errnoText(_ error: Int32) -> String { String(cString: strerror(error)) }
