@@ -35,6 +35,40 @@ struct AccountStoreTests {
         #expect(files.unixGroup == 61003)
     }
 
+    @Test("holds in memory what is on disk, after any mix of changes")
+    func memoryIsTheDatabase() throws {
+        var random = SystemRandomNumberGenerator()
+        let before: [Account]
+        do {
+            let store = try state.open()
+            let names = (0..<12).map { "Account \($0)" }
+            for _ in 0..<400 {
+                guard let name = names.randomElement(using: &random),
+                    let other = names.randomElement(using: &random),
+                    let kind = Account.Kind.allCases.randomElement(using: &random)
+                else { continue }
+                let id = UInt32.random(in: 61000..<61020, using: &random)
+                switch Int.random(in: 0..<6, using: &random) {
+                case 0, 1: _ = try? store.add(.init(kind, named: name, unixID: id, groups: [other]))
+                case 2: _ = try? store.add(.init(.group, named: name, privileges: [.backup]))
+                case 3: _ = try? store.remove(name: name)
+                case 4: _ = try? store.change(name: name, grant: [.audit], join: [other])
+                default: _ = try? store.change(name: name, revoke: [.backup], leave: [other])
+                }
+            }
+            before = store.list()
+            for account in before {
+                #expect(store.account(named: account.name.uppercased()) == account)
+                #expect(store.account(sid: account.sid) == account)
+                guard let id = account.unixID else { continue }
+                #expect(
+                    (account.kind == .group ? store.group(unixGroup: id) : store.account(unixUser: id))
+                        == account)
+            }
+        }
+        #expect(try state.open().list() == before)
+    }
+
     @Test("makes one machine SID in the NT authority")
     func machineSID() throws {
         let store = try state.open()
@@ -229,7 +263,7 @@ struct AccountStoreTests {
                 }
                 tasks.addTask {
                     var last: UInt64 = 0
-                    for _ in 0..<20_000 {
+                    for _ in 0..<2000 {
                         let directory = store.directory
                         let privileges = directory.account(unixUser: 61001)?.privileges
                         #expect(privileges == [] || privileges == [.backup, .restore])
