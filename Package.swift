@@ -73,6 +73,13 @@ let package = Package(
             dependencies: ["Guise", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: strict),
         .testTarget(name: "AccessControlTests", dependencies: ["AccessControl"], swiftSettings: strict),
+        .testTarget(
+            name: "GuiseDaemonTests",
+            dependencies: [
+                "AccessControl", "GuiseDaemon", "GuiseProtocol",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            swiftSettings: strict),
         .testTarget(name: "GuiseTests", dependencies: ["Guise", "GuiseDaemon"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -33,7 +33,10 @@ import Testing
         let owned = try descriptor([], owner: Self.alice)
         let alice = try token(Self.alice)
         #expect(try Files.decide(owned, token: alice, desired: [.readControl, .writeDAC]).isAllowed)
-        #expect(try Files.decide(owned, token: alice, desired: .maximumAllowed).granted == [.readControl, .writeDAC])
+        #expect(
+            try Files.decide(owned, token: alice, desired: .maximumAllowed).granted == [
+                .readControl, .writeDAC,
+            ])
         let spoken = try descriptor([.allow(.ownerRights, 1)], owner: Self.alice)
         #expect(try Files.decide(spoken, token: alice, desired: .maximumAllowed).granted == .readData)
     }
@@ -42,7 +45,8 @@ import Testing
         let open = try descriptor([.allow(.everyone, .genericAll as AccessMask<FileKind>)])
         let low = try token(Self.alice, integrity: .low)
         #expect(try !Files.decide(open, token: low, desired: .writeData).isAllowed)
-        #expect(try Files.decide(open, token: low, desired: [.readData, .readControl, .synchronize]).isAllowed)
+        #expect(
+            try Files.decide(open, token: low, desired: [.readData, .readControl, .synchronize]).isAllowed)
     }
 
     @Test func nullGrantsAllEmptyNothing() throws {

@@ -74,7 +74,8 @@ extension Evaluation {
 
     /// The roles of a SID, with OWNER RIGHTS and PRINCIPAL_SELF resolved.
     @inline(__always)
-    private func roles(of sid: RawSID, _ ownerRoles: SIDTable.Roles, _ principalSelf: SID?) -> SIDTable.Roles {
+    private func roles(of sid: RawSID, _ ownerRoles: SIDTable.Roles, _ principalSelf: SID?) -> SIDTable.Roles
+    {
         if sid.subAuthorityCount == 1 {
             if Self.isOwnerRights(sid) { return ownerRoles }
             if sid.head == 0x0500_0000_0000_0101, sid.subAuthority(at: 0) == 10, let principalSelf {

@@ -34,7 +34,8 @@ struct Evaluation {
     func conclude(privileged: PrivilegedBits, refused: RefusedBits, discretionary: UInt32) -> Outcome {
         var outcome = Outcome(isAllowed: false, granted: 0)
         var granted = discretionary & ~refused.bits
-        if privileged.isEmpty, desired & (StandardRights.accessSystemSecurity | StandardRights.writeOwner) == 0,
+        if privileged.isEmpty,
+            desired & (StandardRights.accessSystemSecurity | StandardRights.writeOwner) == 0,
             !wantsMaximum
         {
             outcome.isAllowed = desired & ~granted == 0

@@ -17,7 +17,9 @@ extension Evaluation {
         return bitsRefused(by: policy)
     }
 
-    private static func findLabel(_ sacl: RawACL, _ level: inout IntegrityLevel, _ policy: inout MandatoryPolicy) {
+    private static func findLabel(
+        _ sacl: RawACL, _ level: inout IntegrityLevel, _ policy: inout MandatoryPolicy
+    ) {
         var cursor = sacl.makeCursor()
         while let ace = cursor.next() {
             guard ace.type == .mandatoryLabel, !ace.flags.contains(.inheritOnly) else { continue }
@@ -36,7 +38,9 @@ extension Evaluation {
         if !policy.contains(.noExecuteUp) { allowed |= mapping.execute }
         if policy.contains(.noWriteUp) {
             // Reading the descriptor and waiting are part of GENERIC_WRITE, yet write nothing.
-            if !policy.contains(.noReadUp) { allowed |= StandardRights.readControl | StandardRights.synchronize }
+            if !policy.contains(.noReadUp) {
+                allowed |= StandardRights.readControl | StandardRights.synchronize
+            }
         } else {
             // Bits of no generic class, such as DELETE, change the object: they go with writing.
             allowed |= mapping.write | ~(mapping.read | mapping.execute)

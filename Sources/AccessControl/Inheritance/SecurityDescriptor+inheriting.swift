@@ -127,7 +127,8 @@ extension SecurityDescriptor {
     private static func check(_ creator: SecurityDescriptor, _ token: Token) throws(InheritanceError) {
         if let owner = creator.owner, owner != token.user, !token.holds(.restore) {
             let group = token.groups.first { $0.sid == owner }
-            guard let group, group.attributes.contains([.owner, .enabled]), !group.attributes.contains(.denyOnly)
+            guard let group, group.attributes.contains([.owner, .enabled]),
+                !group.attributes.contains(.denyOnly)
             else { throw .ownerNotAllowed(owner) }
         }
         let needsAudit = creator.sacl != .absent && creator.sacl.aces.contains { $0.type != .mandatoryLabel }

@@ -9,7 +9,9 @@ enum SHA1 {
         padded.append(0x80)
         while padded.count % 64 != 56 { padded.append(0) }
         withUnsafeBytes(of: (UInt64(message.count) * 8).bigEndian) { padded.append(contentsOf: $0) }
-        for block in stride(from: 0, to: padded.count, by: 64) { compress(padded[block..<block + 64], &state) }
+        for block in stride(from: 0, to: padded.count, by: 64) {
+            compress(padded[block..<block + 64], &state)
+        }
         var out: [UInt8] = []
         for word in [state.0, state.1, state.2, state.3, state.4] {
             withUnsafeBytes(of: word.bigEndian) { out.append(contentsOf: $0) }
@@ -26,7 +28,8 @@ enum SHA1 {
             schedule.append(block[index..<index + 4].reduce(0) { $0 << 8 | UInt32($1) })
         }
         for index in 16..<80 {
-            let mixed = schedule[index - 3] ^ schedule[index - 8] ^ schedule[index - 14] ^ schedule[index - 16]
+            let mixed =
+                schedule[index - 3] ^ schedule[index - 8] ^ schedule[index - 14] ^ schedule[index - 16]
             schedule.append(mixed << 1 | mixed >> 31)
         }
         var (a, b, c, d, e) = state

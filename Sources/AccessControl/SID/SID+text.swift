@@ -64,7 +64,9 @@ struct SIDTextScanner {
     }
 
     private mutating func scanAuthority() -> UInt64? {
-        if current == UInt8(ascii: "0"), position + 1 < utf8.count, utf8[position + 1] | 0x20 == UInt8(ascii: "x") {
+        if current == UInt8(ascii: "0"), position + 1 < utf8.count,
+            utf8[position + 1] | 0x20 == UInt8(ascii: "x")
+        {
             position += 2
             var (value, digits) = (UInt64(0), 0)
             while let byte = current, let digit = byte.hexDigit {

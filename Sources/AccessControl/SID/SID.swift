@@ -112,7 +112,8 @@ public struct SID: Hashable, Sendable {
         head = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
         var tail = InlineArray<8, UInt64>(repeating: 0)
         for index in 0..<count {
-            let sub = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 + 4 * index, as: UInt32.self))
+            let sub = UInt32(
+                littleEndian: bytes.loadUnaligned(fromByteOffset: 8 + 4 * index, as: UInt32.self))
             tail[index >> 1] |= UInt64(sub) << (UInt64(index & 1) * 32)
         }
         self.tail = tail

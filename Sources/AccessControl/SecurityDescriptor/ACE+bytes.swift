@@ -40,7 +40,8 @@ extension ACE {
         if raw.type.layout == .object {
             let wire = raw.objectFlags
             object = ObjectPart(
-                reservedFlags: wire & ~3, objectType: raw.objectType, inheritedObjectType: raw.inheritedObjectType)
+                reservedFlags: wire & ~3, objectType: raw.objectType,
+                inheritedObjectType: raw.inheritedObjectType)
         }
         body = .entry(
             Entry(

@@ -27,7 +27,8 @@ extension DescriptorError: CustomStringConvertible {
         case .truncatedHeader: "the security descriptor ends within its header of 20 bytes"
         case .unknownRevision(let revision): "the security descriptor's revision is \(revision), not 1"
         case .notSelfRelative: "the security descriptor is not self-relative"
-        case .offsetOutOfBounds(let offset): "an offset of the security descriptor points to \(offset), out of bounds"
+        case .offsetOutOfBounds(let offset):
+            "an offset of the security descriptor points to \(offset), out of bounds"
         case .badSID(let offset): "no valid SID at offset \(offset) of the security descriptor"
         case .badList(let offset): "no valid ACL at offset \(offset) of the security descriptor"
         case .badEntry(let offset): "no valid ACE at offset \(offset) of the security descriptor"

@@ -31,7 +31,9 @@ extension GUID: LosslessStringConvertible {
     /// Reads `bf967aba-0de6-11d0-a285-00aa003049e2`, in either case, with or without braces.
     public init?(_ text: String) {
         var digits = Array(text.utf8)
-        if digits.first == UInt8(ascii: "{"), digits.last == UInt8(ascii: "}") { digits = Array(digits[1..<digits.count - 1]) }
+        if digits.first == UInt8(ascii: "{"), digits.last == UInt8(ascii: "}") {
+            digits = Array(digits[1..<digits.count - 1])
+        }
         guard digits.count == 36 else { return nil }
         var values: [UInt8] = []
         var index = 0

@@ -46,7 +46,9 @@ struct RawACE {
     let start: UnsafeRawPointer
 
     @inline(__always) var type: ACEType { ACEType(rawValue: start.load(as: UInt8.self)) }
-    @inline(__always) var flags: ACEFlags { ACEFlags(rawValue: start.load(fromByteOffset: 1, as: UInt8.self)) }
+    @inline(__always) var flags: ACEFlags {
+        ACEFlags(rawValue: start.load(fromByteOffset: 1, as: UInt8.self))
+    }
     @inline(__always) var size: Int {
         Int(UInt16(littleEndian: start.loadUnaligned(fromByteOffset: 2, as: UInt16.self)))
     }

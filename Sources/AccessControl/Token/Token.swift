@@ -184,7 +184,9 @@ public struct Token: Sendable {
 
     /// Whether the token has `privilege` and it is enabled.
     @inline(__always)
-    public func holds(_ privilege: Privilege) -> Bool { storage.fields.privileges.enabled.contains(privilege) }
+    public func holds(_ privilege: Privilege) -> Bool {
+        storage.fields.privileges.enabled.contains(privilege)
+    }
 
     /// Whether `sid` is the user or an enabled group that is not deny-only (`CheckTokenMembership`).
     ///

@@ -34,20 +34,44 @@ enum AccountDatabase {
             let machine = SID(sidText), machine.subAuthorityCount == 4
         else { throw Damage(what: "the machine's SID cannot be read") }
 
+        let accounts = try accounts(database, machine, where: "1")
+        return AccountDirectory(
+            machine: machine, generation: generation, accounts: accounts, roots: try roots(database))
+    }
+
+    /// Reads one account; `nil` when there is none.
+    static func account(_ sid: SID, _ database: Database, machine: SID) throws -> Account? {
+        try accounts(database, machine, where: "account.sid = ?", [sid.description]).first
+    }
+
+    /// Reads every managed root.
+    static func roots(_ database: Database) throws -> [ManagedRoot] {
+        try Row.fetchAll(database, sql: "SELECT path, sddl FROM root").map { row in
+            ManagedRoot(path: row[0], sddl: row[1])
+        }
+    }
+
+    private static func accounts(
+        _ database: Database, _ machine: SID, where condition: String, _ arguments: StatementArguments = []
+    ) throws -> [Account] {
+        func rows(_ columns: String, _ from: String) throws -> [Row] {
+            try Row.fetchAll(
+                database, sql: "SELECT account.sid, \(columns) FROM account \(from) WHERE \(condition)",
+                arguments: arguments)
+        }
         var privileges: [SID: PrivilegeSet] = [:]
-        for row in try Row.fetchAll(database, sql: "SELECT account, name FROM privilege") {
-            let (account, name): (SID, String) = (try sid(row, 0), row[1])
+        for row in try rows("privilege.name", "JOIN privilege ON privilege.account = account.sid") {
+            let name: String = row[1]
             guard let privilege = Privilege(name: name) else {
                 throw Damage(what: "unknown privilege \(quoted(name))")
             }
-            privileges[account, default: []].insert(privilege)
+            privileges[try sid(row, 0), default: []].insert(privilege)
         }
         var groups: [SID: [SID]] = [:]
-        for row in try Row.fetchAll(database, sql: "SELECT member, container FROM membership") {
+        for row in try rows("container", "JOIN membership ON membership.member = account.sid") {
             groups[try sid(row, 0), default: []].append(try sid(row, 1))
         }
-        let query = "SELECT sid, name, kind, unix_id, unix_group FROM account"
-        let accounts = try Row.fetchAll(database, sql: query).map { row in
+        return try rows("account.name, kind, unix_id, unix_group", "").map { row in
             let accountSID = try sid(row, 0)
             guard let kind = Account.Kind(rawValue: row[2]) else {
                 throw Damage(what: "unknown kind of account")
@@ -61,10 +85,6 @@ enum AccountDatabase {
             }
             return account
         }
-        let roots = try Row.fetchAll(database, sql: "SELECT path, sddl FROM root").map { row in
-            ManagedRoot(path: row[0], sddl: row[1])
-        }
-        return AccountDirectory(machine: machine, generation: generation, accounts: accounts, roots: roots)
     }
 
     /// Turns whatever came out of SQLite into what the operator should know.

@@ -14,51 +14,100 @@ package final class AccountDirectory: Sendable {
     package let roots: [ManagedRoot]
 
     private let bySID: [SID: Account]
-    private let byName: [String: Account]
-    private let byUnixUser: [UInt32: Account]
-    private let byUnixGroup: [UInt32: Account]
+    private let byName: [String: SID]
+    private let byUnixUser: [UInt32: SID]
+    private let byUnixGroup: [UInt32: SID]
 
     init(machine: SID, generation: UInt64, accounts: [Account], roots: [ManagedRoot]) {
         self.machine = machine
         self.generation = generation
-        self.accounts = accounts.sorted { AccountName.folded($0.name) < AccountName.folded($1.name) }
+        self.accounts =
+            accounts.map { (key: AccountName.folded($0.name), account: $0) }
+            .sorted { $0.key < $1.key }.map(\.account)
         self.roots = roots.sorted { $0.path < $1.path }
 
-        var bySID: [SID: Account] = [:]
-        var byName: [String: Account] = [:]
-        var byUnixUser: [UInt32: Account] = [:]
-        var byUnixGroup: [UInt32: Account] = [:]
-        for account in accounts {
-            bySID[account.sid] = account
-            byName[AccountName.folded(account.name)] = account
-            guard let id = account.unixID else { continue }
-            switch account.kind {
-            case .user, .service: byUnixUser[id] = account
-            case .group: byUnixGroup[id] = account
+        var index = Index()
+        for account in accounts { index.insert(account) }
+        (bySID, byName, byUnixUser, byUnixGroup) =
+            (index.bySID, index.byName, index.byUnixUser, index.byUnixGroup)
+    }
+
+    /// The directory after a change: `changes` say what became of some accounts, `nil` that one is gone.
+    init(_ before: AccountDirectory, _ changes: [(sid: SID, account: Account?)], roots: [ManagedRoot]) {
+        machine = before.machine
+        generation = before.generation + 1
+        self.roots = roots.sorted { $0.path < $1.path }
+
+        var accounts = before.accounts
+        var index = Index(
+            bySID: before.bySID, byName: before.byName, byUnixUser: before.byUnixUser,
+            byUnixGroup: before.byUnixGroup)
+        for (sid, account) in changes {
+            if let old = index.bySID[sid] {
+                index.remove(old)
+                accounts.remove(at: Self.position(of: AccountName.folded(old.name), in: accounts))
+            }
+            if let account {
+                index.insert(account)
+                accounts.insert(
+                    account, at: Self.position(of: AccountName.folded(account.name), in: accounts))
             }
         }
-        self.bySID = bySID
-        self.byName = byName
-        self.byUnixUser = byUnixUser
-        self.byUnixGroup = byUnixGroup
+        self.accounts = accounts
+        (bySID, byName, byUnixUser, byUnixGroup) =
+            (index.bySID, index.byName, index.byUnixUser, index.byUnixGroup)
+    }
+
+    private struct Index {
+        var bySID: [SID: Account] = [:]
+        var byName: [String: SID] = [:]
+        var byUnixUser: [UInt32: SID] = [:]
+        var byUnixGroup: [UInt32: SID] = [:]
+
+        mutating func insert(_ account: Account) { set(account, account) }
+        mutating func remove(_ account: Account) { set(account, nil) }
+
+        private mutating func set(_ account: Account, _ new: Account?) {
+            bySID[account.sid] = new
+            byName[AccountName.folded(account.name)] = new?.sid
+            guard let id = account.unixID else { return }
+            switch account.kind {
+            case .user, .service: byUnixUser[id] = new?.sid
+            case .group: byUnixGroup[id] = new?.sid
+            }
+        }
+    }
+
+    /// Where the first account stands whose name is not before `key`.
+    private static func position(of key: String, in accounts: [Account]) -> Int {
+        var (low, high) = (0, accounts.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if AccountName.folded(accounts[middle].name) < key { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 
     /// The account of this name, in upper or lower case.
-    package func account(named name: String) -> Account? { byName[AccountName.folded(name)] }
+    package func account(named name: String) -> Account? {
+        byName[AccountName.folded(name)].flatMap { bySID[$0] }
+    }
 
     /// The account with this SID.
     package func account(sid: SID) -> Account? { bySID[sid] }
 
     /// The user or service that this uid belongs to.
-    package func account(unixUser uid: UInt32) -> Account? { byUnixUser[uid] }
+    package func account(unixUser uid: UInt32) -> Account? { byUnixUser[uid].flatMap { bySID[$0] } }
 
     /// The group that this gid belongs to.
-    package func group(unixGroup gid: UInt32) -> Account? { byUnixGroup[gid] }
+    package func group(unixGroup gid: UInt32) -> Account? { byUnixGroup[gid].flatMap { bySID[$0] } }
 
     /// The accounts whose names come after this one, in the order of their names.
     package func accounts(after name: String) -> ArraySlice<Account> {
         let key = AccountName.folded(name)
-        return accounts.drop { AccountName.folded($0.name) <= key }
+        let start = Self.position(of: key, in: accounts)
+        let found = start < accounts.count && AccountName.folded(accounts[start].name) == key
+        return accounts[(found ? start + 1 : start)...]
     }
 
     /// The groups that hold any of `members`, directly or through other groups, each once.

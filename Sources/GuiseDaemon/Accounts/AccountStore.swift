@@ -86,7 +86,7 @@ package final class AccountStore: Sendable {
                 ])
             try Self.grant(proposal.privileges, to: sid, database)
             for group in groups { try Self.join(group.sid, member: sid, database) }
-            return sid
+            return Changed(sid, touched: [sid])
         }
         guard let account = after.account(sid: sid) else { throw .unknownAccount(name: proposal.name) }
         return account
@@ -102,7 +102,7 @@ package final class AccountStore: Sendable {
             guard !account.isBuiltIn else { throw AccountError.builtIn(name: account.name) }
             try database.execute(
                 sql: "DELETE FROM account WHERE sid = ?", arguments: [account.sid.description])
-            return account
+            return Changed(account, touched: [account.sid] + before.members(of: account.sid).map(\.sid))
         }.result
     }
 
@@ -131,7 +131,7 @@ package final class AccountStore: Sendable {
                 try before.requireNoCycle(account, joining: group)
                 try Self.join(group.sid, member: account.sid, database)
             }
-            return account.sid
+            return Changed(account.sid, touched: [account.sid])
         }
         guard let account = after.account(sid: sid) else { throw .unknownAccount(name: name) }
         return account
@@ -145,6 +145,7 @@ package final class AccountStore: Sendable {
                 sql:
                     "INSERT INTO root (path, sddl) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET sddl = excluded.sddl",
                 arguments: [root.path, root.sddl])
+            return Changed((), touched: [])
         }
     }
 
@@ -155,24 +156,42 @@ package final class AccountStore: Sendable {
                 throw AccountError.unknownRoot(path: path)
             }
             try database.execute(sql: "DELETE FROM root WHERE path = ?", arguments: [path])
+            return Changed((), touched: [])
         }
     }
 
     // MARK: The transaction
 
-    /// Runs `body` in one transaction, reads the outcome back, and makes it what everybody sees.
+    /// What a change returns, and the accounts it touched.
+    private struct Changed<Result> {
+        let result: Result
+        let touched: [SID]
+
+        init(_ result: Result, touched: [SID]) {
+            self.result = result
+            self.touched = touched
+        }
+    }
+
+    /// Runs `body` in one transaction, reads back what it touched, and makes that what everybody sees.
     private func change<Result: Sendable>(
-        _ body: (Database, AccountDirectory) throws -> Result
+        _ body: (Database, AccountDirectory) throws -> Changed<Result>
     ) throws(AccountError) -> (after: AccountDirectory, result: Result) {
         do {
             // The lock spans the swap, so that changes become visible in the order of their commits.
             return try database.withLock { queue in
                 let before = directory
                 let (after, result) = try queue.write { database in
-                    let result = try body(database, before)
-                    let after = try AccountDatabase.read(database, generation: before.generation + 1)
-                    try after.requireShowable()
-                    return (after, result)
+                    let changed = try body(database, before)
+                    let accounts = try changed.touched.map { sid in
+                        (sid, try AccountDatabase.account(sid, database, machine: before.machine))
+                    }
+                    for case (_, let account?) in accounts where account.groups.count > Account.maximumGroups
+                    {
+                        throw AccountError.tooManyGroups(name: account.name)
+                    }
+                    let roots = try AccountDatabase.roots(database)
+                    return (AccountDirectory(before, accounts, roots: roots), changed.result)
                 }
                 current.withLock { $0 = after }
                 return (after, result)
@@ -250,12 +269,6 @@ extension AccountDirectory {
     fileprivate func requireNoCycle(_ member: Account, joining group: Account) throws(AccountError) {
         guard group.sid != member.sid, !groups(holding: [group.sid]).contains(where: { $0.sid == member.sid })
         else { throw .cycle(member: member.name, group: group.name) }
-    }
-
-    fileprivate func requireShowable() throws(AccountError) {
-        for account in accounts where account.groups.count > Account.maximumGroups {
-            throw .tooManyGroups(name: account.name)
-        }
     }
 
     fileprivate func requireFree(_ proposal: Account.Proposal) throws(AccountError) {

@@ -123,10 +123,3 @@ package struct StateDirectory: ~Copyable, Sendable {
         }
     }
 }
-
-/// What the C library says about an error number.
-func systemMessage(_ errno: Int32) -> String {
-    var buffer = [CChar](repeating: 0, count: 256)
-    guard strerror_r(errno, &buffer, buffer.count) == 0 else { return "error \(errno)" }
-    return buffer.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
-}

@@ -43,7 +43,7 @@ package enum StateError: Error, Equatable, CustomStringConvertible {
             "\(path) was written by a newer Guise (schema \(found), this one knows \(known)): "
                 + "it was left as it is; run that version, or restore an older backup."
         case .system(let path, let operation, let errno):
-            "cannot \(operation) \(path): \(systemMessage(errno))."
+            "cannot \(operation) \(path): \(errnoText(errno))."
         }
     }
 }

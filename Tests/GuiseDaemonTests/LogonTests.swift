@@ -1,0 +1,192 @@
+import AccessControl
+import Testing
+
+@testable import GuiseDaemon
+
+@Suite("Logon sessions")
+struct LogonSessionsTests {
+    @Test("live until they are ended, and their numbers are not used again")
+    func lifetime() {
+        let sessions = LogonSessions()
+        let first = sessions.begin(user: .unixUser(1), kind: .unix)
+        #expect(sessions.isAlive(first.id))
+        #expect(sessions.end(first.id))
+        #expect(!sessions.end(first.id))
+        #expect(!sessions.isAlive(first.id))
+        let second = sessions.begin(user: .unixUser(1), kind: .unix)
+        #expect(second.id != first.id)
+        #expect(sessions.list() == [second])
+        #expect(first.id >> 32 != 0)
+    }
+
+    @Test("of one user end together")
+    func endingAUser() {
+        let sessions = LogonSessions()
+        let mine = (0..<3).map { _ in sessions.begin(user: .unixUser(1), kind: .unix) }
+        let other = sessions.begin(user: .unixUser(2), kind: .service)
+        #expect(sessions.end(user: .unixUser(1)) == mine)
+        #expect(sessions.list() == [other])
+    }
+
+    @Test("get numbers of their own from many threads")
+    func concurrency() async {
+        let sessions = LogonSessions()
+        let ids = await withTaskGroup(of: [UInt64].self) { tasks in
+            for _ in 0..<8 {
+                tasks.addTask { (0..<1000).map { _ in sessions.begin(user: .everyone, kind: .unix).id } }
+            }
+            return await tasks.reduce(into: []) { $0 += $1 }
+        }
+        #expect(Set(ids).count == 8000)
+    }
+}
+
+@Suite("The token factory")
+struct TokenFactoryTests {
+    let state: ScratchState
+    let store: AccountStore
+    let sessions = LogonSessions()
+    let factory: TokenFactory
+
+    init() throws {
+        state = try ScratchState()
+        store = try state.open()
+        factory = TokenFactory(accounts: store, sessions: sessions)
+    }
+
+    private func credentials(_ uid: UInt32, _ gid: UInt32? = nil, _ groups: [UInt32] = []) -> UnixCredentials
+    {
+        UnixCredentials(uid: uid, gid: gid ?? uid, groups: groups)
+    }
+
+    @Test("knows a user without an account by its Unix SIDs")
+    func unmapped() throws {
+        let logon = try factory.logon(credentials(61001, 61002, [61003, 61003]))
+        let token = logon.token.token
+        #expect(token.user == .unixUser(61001))
+        let sids = Set(token.groups.map(\.sid))
+        #expect(
+            sids == [
+                .everyone, .authenticatedUsers, .local, .users, .unixUser(61001), .unixGroup(61002),
+                .unixGroup(61003), .logonSession(logon.session.id),
+            ])
+        #expect(token.integrity == .medium)
+        #expect(token.privileges.enabled == [.changeNotify])
+        #expect(token.logonSession == logon.session.id)
+        #expect(token.defaultGroup == .unixGroup(61002))
+    }
+
+    @Test("gives an account its SID, its groups and the groups of its Unix groups")
+    func mapped() throws {
+        let outer = try store.add(.init(.group, named: "outer"))
+        let crew = try store.add(.init(.group, named: "crew", unixID: 61005, groups: ["outer"]))
+        let club = try store.add(.init(.group, named: "club"))
+        let alice = try store.add(
+            .init(.user, named: "alice-of-test", unixID: 61001, privileges: [.backup], groups: ["club"]))
+        let token = try factory.logon(credentials(61001, 61001, [61005])).token.token
+        #expect(token.user == alice.sid)
+        let sids = token.groups.map(\.sid)
+        #expect(Set(sids).count == sids.count)
+        for sid in [outer.sid, crew.sid, club.sid, .unixUser(61001), .unixGroup(61005)] {
+            #expect(token.isMember(of: sid))
+        }
+        #expect(token.privileges.present.contains(.backup))
+        #expect(!token.privileges.enabled.contains(.backup))
+    }
+
+    @Test("makes uid 0 SYSTEM")
+    func root() throws {
+        let token = try factory.logon(credentials(0, 0)).token.token
+        #expect(token.user == .system)
+        #expect(token.isMember(of: .administrators))
+        #expect(token.integrity == .system)
+        #expect(token.privileges.present == .all)
+        #expect(token.holds(.impersonate) && token.holds(.tcb))
+    }
+
+    @Test("gives administrators High integrity and their privileges, most of them off")
+    func administrators() throws {
+        try store.add(.init(.group, named: "wheel-of-test", groups: ["Administrators"]))
+        try store.add(.init(.user, named: "boss", unixID: 61001, groups: ["wheel-of-test"]))
+        let token = try factory.logon(credentials(61001)).token.token
+        #expect(token.integrity == .high)
+        #expect(token.isMember(of: .administrators))
+        #expect(token.groups.first { $0.sid == .administrators }?.attributes.contains(.owner) == true)
+        #expect(token.privileges.present.contains(.takeOwnership))
+        #expect(!token.privileges.enabled.contains(.takeOwnership))
+        #expect(token.privileges.enabled == [.changeNotify, .impersonate, .createGlobal])
+    }
+
+    @Test("starts a service as itself, with what it was granted")
+    func service() throws {
+        try store.add(.init(.group, named: "crew", unixID: 61005))
+        try store.add(
+            .init(
+                .service, named: "files", unixID: 61001, unixGroup: 61002, privileges: [.impersonate],
+                groups: ["crew"]))
+        let logon = try factory.serviceLogon(named: "Files")
+        let token = logon.token.token
+        #expect(token.user == .service(named: "files"))
+        #expect(token.isMember(of: .service) && token.isMember(of: .allServices))
+        #expect(token.integrity == .system)
+        #expect(token.privileges.present == [.changeNotify, .impersonate])
+        #expect(token.privileges.enabled == [.changeNotify, .impersonate])
+        #expect(logon.credentials == UnixCredentials(uid: 61001, gid: 61002, groups: [61005]))
+        #expect(logon.session.kind == .service)
+        #expect(try factory.serviceLogon(named: "NT SERVICE\\files").session.id != logon.session.id)
+    }
+
+    @Test("starts nothing but services")
+    func notAService() throws {
+        try store.add(.init(.user, named: "person", unixID: 61001))
+        #expect(throws: LogonError.notAService(name: "person")) {
+            try factory.serviceLogon(named: "person")
+        }
+        #expect(throws: LogonError.unknownAccount(name: "no one")) {
+            try factory.serviceLogon(named: "no one")
+        }
+        #expect(sessions.list().isEmpty)
+    }
+
+    @Test("shares one session and token among equal credentials")
+    func sharing() throws {
+        let first = try factory.logon(credentials(61001, 61001, [2, 1]))
+        let second = try factory.logon(credentials(61001, 61001, [1, 2, 2]))
+        #expect(first.session == second.session)
+        let other = try factory.logon(credentials(61001, 61001, [1]))
+        #expect(other.session != first.session)
+        #expect(sessions.list().count == 2)
+    }
+
+    @Test("makes a new token in the same session when the accounts changed")
+    func accountsChange() throws {
+        try store.add(.init(.user, named: "person", unixID: 61001))
+        let before = try factory.logon(credentials(61001))
+        let group = try store.add(.init(.group, named: "crew"))
+        try store.change(name: "person", join: ["crew"])
+        let after = try factory.logon(credentials(61001))
+        #expect(!before.token.token.isMember(of: group.sid))
+        #expect(after.token.token.isMember(of: group.sid))
+        #expect(before.session == after.session)
+    }
+
+    @Test("begins a new session when the uid is somebody else now, or the old one ended")
+    func sessionsChange() throws {
+        let stranger = try factory.logon(credentials(61001))
+        let account = try store.add(.init(.user, named: "person", unixID: 61001))
+        let person = try factory.logon(credentials(61001))
+        #expect(person.token.token.user == account.sid)
+        #expect(person.session != stranger.session)
+        sessions.end(person.session.id)
+        let again = try factory.logon(credentials(61001))
+        #expect(again.session != person.session)
+        #expect(sessions.isAlive(again.session.id))
+    }
+
+    @Test("refuses more groups than a token holds")
+    func tooManyGroups() {
+        #expect(throws: LogonError.tooManyGroups(uid: 61001)) {
+            try factory.logon(credentials(61001, 61001, Array(1...2000)))
+        }
+    }
+}
