@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -124,4 +125,34 @@ int32_t guise_gettid(void) { return (int32_t)syscall(SYS_gettid); }
 
 int guise_tgkill(int32_t pid, int32_t tid, int signal) {
     return syscall(SYS_tgkill, pid, tid, signal) < 0 ? -errno : 0;
+}
+
+bool guise_is_procfs(int descriptor) {
+    struct statfs status;
+    return fstatfs(descriptor, &status) == 0 && status.f_type == 0x9fa0;  // PROC_SUPER_MAGIC
+}
+
+int guise_duplicate(int descriptor) {
+    int again = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+    return again < 0 ? -errno : again;
+}
+
+int guise_clear_nonblocking(int descriptor) {
+    int flags = fcntl(descriptor, F_GETFL);
+    return flags < 0 || fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+int guise_errno(void) { return errno; }
+
+ssize_t guise_file_read(const char *path, void *out, size_t capacity) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -errno;
+    ssize_t got = read(fd, out, capacity);
+    int error = errno;
+    close(fd);
+    return got < 0 ? -error : got;
+}
+
+int guise_statx(int directory, const char *path, int flags, unsigned mask, struct statx *out) {
+    return statx(directory, path, flags, mask, out);
 }

@@ -74,7 +74,7 @@ ssize_t guise_packet_receive(int socket, void *out, size_t capacity, struct guis
     return got;
 }
 
-int guise_peer(int socket, struct guise_peer *out) {
+int guise_peer_of(int socket, struct guise_peer *out) {
     struct ucred peer;
     socklen_t length = sizeof peer;
     if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) return -errno;

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 
 __thread struct guise_thread guise_thread_state;
 
@@ -21,3 +22,5 @@ int guise_thread_prepare(void (*release)(void)) {
 void guise_thread_watch(void) { pthread_setspecific(key, &guise_thread_state); }
 
 int guise_fork_prepare(void (*child)(void)) { return -pthread_atfork(NULL, NULL, child); }
+
+void guise_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }

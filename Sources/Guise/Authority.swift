@@ -112,9 +112,8 @@ public final class Authority: Sendable {
     /// call. The page stays mapped: threads may still hold pointers into it.
     private func watch() {
         let client = client
-        let hangUp: Int16 = 0x2000  // POLLRDHUP, which glibc shows to GNU sources only
         startThread {
-            var one = pollfd(fd: client.socket, events: hangUp, revents: 0)
+            var one = pollfd(fd: client.socket, events: GUISE_POLLRDHUP, revents: 0)
             while poll(&one, 1, -1) < 0 && errno == EINTR {}
             client.lose()
         }

@@ -24,7 +24,8 @@ public final class Connection: Sendable {
     /// - Throws: ``GuiseError/peerGone(_:)`` when the client has closed already,
     ///   ``GuiseError/notAServerConnection(_:)``, ``GuiseError/notAttached(_:)``, and what the authority refused.
     public init(adopting socket: FileDescriptor, authority: Authority? = nil) throws(GuiseError) {
-        let capture = try Capture(of: socket.rawValue, authority: authority ?? .required())
+        let authority = if let authority { authority } else { try Authority.required() }
+        let capture = try Capture(of: socket.rawValue, authority: authority)
         self.capture = capture
         level = capture.level
         fileDescriptor = socket

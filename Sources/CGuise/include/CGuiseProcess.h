@@ -29,6 +29,13 @@ ssize_t guise_xattr_get(int descriptor, const char *name, void *out, size_t capa
 int guise_xattr_set(int descriptor, const char *name, const void *bytes, size_t length);
 
 int guise_memfd_sealed(const char *name, size_t size);   // of this size for ever, F_SEAL_SHRINK | F_SEAL_GROW
+bool guise_is_procfs(int descriptor);
+int guise_duplicate(int descriptor);                     // close-on-exec
+int guise_clear_nonblocking(int descriptor);
+int guise_statx(int directory, const char *path, int flags, unsigned mask, struct statx *out);
+int guise_errno(void);
+// The first bytes of a file, by one read.
+ssize_t guise_file_read(const char *path, void *out, size_t capacity);
 int32_t guise_gettid(void);
 int guise_tgkill(int32_t pid, int32_t tid, int signal);
 #endif

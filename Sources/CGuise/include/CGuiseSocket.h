@@ -26,7 +26,7 @@ struct guise_peer {
 };
 // Who connected the other end: SO_PEERCRED, SO_PEERPIDFD (Linux 6.5), SO_PEERGROUPS, as of connect().
 // -EOVERFLOW: in more than 256 groups.
-int guise_peer(int socket, struct guise_peer *out);
+int guise_peer_of(int socket, struct guise_peer *out);
 
 // unix_listen(path): a bound, listening socket, close-on-exec. type is SOCK_STREAM or SOCK_SEQPACKET.
 int guise_unix_listen(const char *path, size_t length, int type, int backlog, uint32_t mode);

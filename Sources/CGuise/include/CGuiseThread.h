@@ -33,6 +33,8 @@ static inline _Bool guise_tid_claim(uint32_t *tid, uint32_t value) {
 // Has `release` called at the end of every thread that asked for it with guise_thread_watch.
 int guise_thread_prepare(void (*release)(void));
 void guise_thread_watch(void);
+// Names the calling thread, for people; the kernel keeps 15 bytes.
+void guise_thread_name(const char *name);
 // Has `child` called in the child of a fork(2) made through libc.
 int guise_fork_prepare(void (*child)(void));
 #endif

@@ -1,5 +1,6 @@
 package import AccessControl
 import CGuise
+import Glibc
 import GuiseProtocol
 import Synchronization
 
@@ -135,7 +136,7 @@ extension UnixCredentials {
 }
 
 /// A thread of another process, for as long as it lives.
-private struct ThreadReference: ~Copyable {
+private final class ThreadReference {
     let tid: Int32
     private let pidfd: Int32
 

@@ -1,5 +1,6 @@
-package import AccessControl
+import AccessControl
 import CGuise
+import Glibc
 import Synchronization
 
 /// A service that `guise run` started, with the processes it made: everything that traps to one listener.

@@ -1,5 +1,6 @@
-package import AccessControl
+import AccessControl
 import CGuise
+import Glibc
 import GuiseProtocol
 
 /// Who is at the other end of an accepted socket, by the kernel's word alone.
@@ -55,7 +56,7 @@ struct PeerCapture {
                     + " another network namespace")
         }
         var peer = guise_peer()
-        let error = CGuise.guise_peer(socket, &peer)
+        let error = guise_peer_of(socket, &peer)
         guard error == 0 else {
             throw Refused(.internal, "the kernel does not say who connected: \(errnoText(-error))")
         }
@@ -88,7 +89,7 @@ struct PeerCapture {
         var name = [CChar](repeating: 0, count: 128)
         let length = guise_unix_peer_name(socket, &name, name.count)
         guard length > 0x10000 else { return false }
-        return name.prefix(length - 0x10000).map { UInt8(bitPattern: $0) }.starts(with: Self.marker.utf8)
+        return name.prefix(Int(length) - 0x10000).map { UInt8(bitPattern: $0) }.starts(with: Self.marker.utf8)
     }
 
     /// The logon of a peer: a mediated service's own, else whom its Unix credentials stand for.

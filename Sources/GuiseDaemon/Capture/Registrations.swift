@@ -1,5 +1,6 @@
-package import AccessControl
+import AccessControl
 import CGuise
+import Glibc
 import Synchronization
 
 /// What clients announced about sockets that they were about to connect.

@@ -1,5 +1,6 @@
 import AccessControl
 import CGuise
+import Glibc
 import Synchronization
 
 /// A folder below which security descriptors alone decide, open for the authority.
@@ -21,12 +22,12 @@ final class OpenRoot: Sendable {
 
 extension statx {
     var device: UInt64 { UInt64(stx_dev_major) << 32 | UInt64(stx_dev_minor) }
-    var kind: UInt32 { UInt32(stx_mode) & UInt32(GUISE_S_IFMT.rawValue) }
-    var isDirectory: Bool { kind == UInt32(GUISE_S_IFDIR.rawValue) }
-    var isSymbolicLink: Bool { kind == UInt32(GUISE_S_IFLNK.rawValue) }
-    var isRegular: Bool { kind == UInt32(GUISE_S_IFREG.rawValue) }
-    var isFIFO: Bool { kind == UInt32(GUISE_S_IFIFO.rawValue) }
-    var isDevice: Bool { kind == UInt32(GUISE_S_IFCHR.rawValue) || kind == UInt32(GUISE_S_IFBLK.rawValue) }
+    var kind: UInt32 { UInt32(stx_mode) & GUISE_S_IFMT }
+    var isDirectory: Bool { kind == GUISE_S_IFDIR }
+    var isSymbolicLink: Bool { kind == GUISE_S_IFLNK }
+    var isRegular: Bool { kind == GUISE_S_IFREG }
+    var isFIFO: Bool { kind == GUISE_S_IFIFO }
+    var isDevice: Bool { kind == GUISE_S_IFCHR || kind == GUISE_S_IFBLK }
 }
 
 /// The managed roots of this machine.

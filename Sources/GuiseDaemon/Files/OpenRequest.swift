@@ -1,5 +1,6 @@
 import AccessControl
 import CGuise
+import Glibc
 
 /// One call of the open family, whichever it was: open, openat, openat2 or creat.
 struct OpenRequest {
@@ -15,7 +16,7 @@ struct OpenRequest {
     /// Takes the arguments of open, openat and creat, which forgive what openat2 does not.
     init(directory: Int32, flags: UInt64, mode: UInt64) {
         self.directory = directory
-        var flags = flags & UInt64(GUISE_O_KNOWN.rawValue)
+        var flags = flags & GUISE_O_KNOWN
         if flags & Flag.path != 0 {
             flags &= Flag.path | Flag.directory | Flag.noFollow | Flag.closeOnExec
         }
@@ -33,20 +34,20 @@ struct OpenRequest {
     }
 
     enum Flag {
-        static let accessMode = UInt64(GUISE_O_ACCMODE.rawValue)
-        static let writeOnly = UInt64(GUISE_O_WRONLY.rawValue)
-        static let readWrite = UInt64(GUISE_O_RDWR.rawValue)
-        static let create = UInt64(GUISE_O_CREAT.rawValue)
-        static let exclusive = UInt64(GUISE_O_EXCL.rawValue)
-        static let truncate = UInt64(GUISE_O_TRUNC.rawValue)
-        static let append = UInt64(GUISE_O_APPEND.rawValue)
-        static let nonBlocking = UInt64(GUISE_O_NONBLOCK.rawValue)
-        static let closeOnExec = UInt64(GUISE_O_CLOEXEC.rawValue)
-        static let path = UInt64(GUISE_O_PATH.rawValue)
-        static let directory = UInt64(GUISE_O_DIRECTORY.rawValue)
-        static let noFollow = UInt64(GUISE_O_NOFOLLOW.rawValue)
-        static let noAccessTime = UInt64(GUISE_O_NOATIME.rawValue)
-        static let temporary = UInt64(GUISE_O_TMPFILE_BIT.rawValue)
+        static let accessMode = GUISE_O_ACCMODE
+        static let writeOnly = GUISE_O_WRONLY
+        static let readWrite = GUISE_O_RDWR
+        static let create = GUISE_O_CREAT
+        static let exclusive = GUISE_O_EXCL
+        static let truncate = GUISE_O_TRUNC
+        static let append = GUISE_O_APPEND
+        static let nonBlocking = GUISE_O_NONBLOCK
+        static let closeOnExec = GUISE_O_CLOEXEC
+        static let path = GUISE_O_PATH
+        static let directory = GUISE_O_DIRECTORY
+        static let noFollow = GUISE_O_NOFOLLOW
+        static let noAccessTime = GUISE_O_NOATIME
+        static let temporary = GUISE_O_TMPFILE_BIT
     }
 
     func has(_ flag: UInt64) -> Bool { flags & flag != 0 }

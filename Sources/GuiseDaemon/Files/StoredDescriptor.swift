@@ -1,5 +1,6 @@
 import AccessControl
 import CGuise
+import Glibc
 
 /// The security descriptor that an object carries in its extended attribute.
 enum StoredDescriptor {

@@ -1,0 +1,45 @@
+import AccessControl
+package import Logging
+
+/// What the authority tells of its decisions: structured log lines, one for each identity that a process was
+/// given or refused, and for each refused call.
+package struct Audit: Sendable {
+    private let log: Logger
+
+    package init(_ log: Logger) { self.log = log }
+
+    /// A process may act as a client from now on.
+    func impersonation(_ token: Token.Impersonation, by process: Int32, service: String?, client: Int32) {
+        log.info(
+            "impersonation",
+            metadata: [
+                "process": "\(process)", "service": "\(service ?? "-")", "client": "\(client)",
+                "user": "\(token.token.user)", "level": "\(token.level)",
+            ])
+    }
+
+    /// A process may not act as a client.
+    func refusal(_ refused: Refused, of user: SID, by process: Int32, service: String?, client: Int32) {
+        log.notice(
+            "impersonation refused",
+            metadata: [
+                "process": "\(process)", "service": "\(service ?? "-")", "client": "\(client)",
+                "user": "\(user)", "rule": "\(refused.message)",
+            ])
+    }
+
+    /// A call of a mediated thread was refused by Guise itself.
+    func denied(_ call: String, path: String?, user: SID, service: String, pid: Int32, tid: Int32, rule: String) {
+        log.notice(
+            "call denied",
+            metadata: [
+                "call": "\(call)", "path": "\(path ?? "-")", "user": "\(user)", "service": "\(service)",
+                "process": "\(pid)", "thread": "\(tid)", "rule": "\(rule)",
+            ])
+    }
+
+    /// A service came or went.
+    func service(_ event: String, _ name: String, pid: Int32) {
+        log.info("service \(event)", metadata: ["service": "\(name)", "process": "\(pid)"])
+    }
+}

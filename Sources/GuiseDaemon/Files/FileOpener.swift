@@ -1,0 +1,321 @@
+import AccessControl
+import CGuise
+import Glibc
+
+/// Opens files as a caller: where security descriptors decide, by them; elsewhere by the kernel. Belongs to
+/// one thread.
+final class FileOpener {
+    enum Outcome {
+        /// A descriptor, the receiver's to close.
+        case descriptor(Int32)
+        /// A positive errno, and the rule when it was Guise that refused.
+        case failed(Int32, rule: String? = nil)
+        /// The open has to wait for somebody (a FIFO's other end): do it again where waiting is allowed.
+        case waits
+    }
+
+    private let files: UnixFiles
+    private let roots: ManagedRoots
+    /// Devices known not to be proc file systems, to ask once for each.
+    private var ordinaryDevices: Set<UInt64> = []
+
+    /// Takes the calling thread for its own.
+    init(roots: ManagedRoots) {
+        files = UnixFiles()
+        self.roots = roots
+    }
+
+    /// Where a call's path starts.
+    enum Start {
+        case top
+        /// Open, with O_PATH at least.
+        case directory(OwnedDescriptor)
+    }
+
+    /// Opens.
+    ///
+    /// - Parameters:
+    ///   - path: without its terminator, which follows in memory.
+    ///   - mayWait: whether this thread may block in an open.
+    func open(
+        _ path: UnsafeBufferPointer<CChar>, from start: Start, _ request: OpenRequest, as caller: Caller,
+        mayWait: Bool
+    ) -> Outcome {
+        guard !path.isEmpty else { return .failed(ENOENT) }
+        switch start {
+        case .top:
+            if let (root, rest) = roots.root(spelledBy: path) {
+                if let outcome = openBelow(root, path, rest, request, caller, mayWait) { return outcome }
+            } else if let outcome = openInUnixPlace(AT_FDCWD, path.baseAddress!, request, caller, mayWait) {
+                return outcome
+            }
+            return walk(path, from: nil, request, caller, mayWait)
+        case .directory(let directory):
+            let root = roots.root(containing: directory.number)
+            if root == nil,
+                let outcome = openInUnixPlace(
+                    directory.number, path.baseAddress!, request, caller, mayWait)
+            {
+                return outcome
+            }
+            return walk(
+                path, from: PathWalk.Place(directory: directory, root: root), request, caller, mayWait)
+        }
+    }
+
+    // MARK: The kernel's lookup
+
+    /// Below a root, by a path that stays there and has no links; nil: walk it.
+    private func openBelow(
+        _ root: OpenRoot, _ path: UnsafeBufferPointer<CChar>, _ rest: Int, _ request: OpenRequest,
+        _ caller: Caller, _ mayWait: Bool
+    ) -> Outcome? {
+        guard request.resolve == 0, caller.token.holds(.changeNotify) else { return nil }
+        var at = rest
+        while at < path.count, path[at] == 0x2F { at += 1 }
+        let how = open_how(
+            OpenRequest.Flag.path | OpenRequest.Flag.noFollow,
+            resolve: GUISE_RESOLVE_BENEATH | GUISE_RESOLVE_NO_SYMLINKS
+                    | GUISE_RESOLVE_NO_MAGICLINKS)
+        let found =
+            at == path.count
+            ? files.openAsAuthority(root.descriptor, ".", how)
+            : files.openAsAuthority(root.descriptor, path.baseAddress! + at, how)
+        guard found >= 0 else {
+            // Only the walk can say what a link, a way out or a name to be created comes to.
+            return found == -ENOENT && !request.has(OpenRequest.Flag.create) || found == -ENOTDIR
+                ? .failed(-found) : nil
+        }
+        let object = OwnedDescriptor(found)
+        var status = statx()
+        guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0, !status.isSymbolicLink else { return nil }
+        return openManaged(object, status, request, caller, mayWait)
+    }
+
+    /// By the kernel's lookup as the caller; nil: walk it.
+    private func openInUnixPlace(
+        _ directory: Int32, _ path: UnsafePointer<CChar>, _ request: OpenRequest, _ caller: Caller,
+        _ mayWait: Bool
+    ) -> Outcome? {
+        var request = request
+        request.resolve |= GUISE_RESOLVE_NO_MAGICLINKS
+        let outcome = openByKernel(directory, path, request, caller, mayWait)
+        // EACCES may mean a managed root on the way, ELOOP a magic link.
+        if case .failed(EACCES, nil) = outcome { return nil }
+        if case .failed(ELOOP, nil) = outcome { return nil }
+        guard case .descriptor(let found) = outcome else { return outcome }
+        var status = statx()
+        guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0,
+            !isInProcessFileSystem(found, status.device), roots.root(status) == nil
+        else {
+            close(found)
+            return nil
+        }
+        return outcome
+    }
+
+    private func isInProcessFileSystem(_ descriptor: Int32, _ device: UInt64) -> Bool {
+        if ordinaryDevices.contains(device) { return false }
+        guard !isProcessFileSystem(descriptor) else { return true }
+        // A device number can be given to another mount later, so only those with a disk are remembered.
+        if device >> 32 != 0 { ordinaryDevices.insert(device) }
+        return false
+    }
+
+    // MARK: The walk
+
+    private func walk(
+        _ path: UnsafeBufferPointer<CChar>, from start: PathWalk.Place?, _ request: OpenRequest,
+        _ caller: Caller, _ mayWait: Bool
+    ) -> Outcome {
+        let walk = PathWalk(files: files, roots: roots, caller: caller)
+        // An absolute path starts at the top whatever the start is.
+        let start = start ?? PathWalk.Place(directory: OwnedDescriptor(-1), root: nil)
+        for _ in 0..<8 {
+            switch walk.find(Array(path), from: start, request: request) {
+            case .failed(let error):
+                return .failed(error)
+            case .managed(let object, let status):
+                return openManaged(object, status, request, caller, mayWait)
+            case .missing(let directory, let name, let isDirectory):
+                guard request.has(OpenRequest.Flag.create) else { return .failed(ENOENT) }
+                guard !isDirectory else { return .failed(EISDIR) }
+                let outcome = create(name, in: directory, request, caller)
+                // Somebody was quicker: what is there now decides.
+                if case .failed(EEXIST, nil) = outcome, !request.has(OpenRequest.Flag.exclusive) { continue }
+                return outcome
+            case .unix(let directory, let name, let isMagic):
+                var request = request
+                request.resolve = 0
+                if !isMagic { request.flags |= OpenRequest.Flag.noFollow }
+                if path.last == 0x2F, !isMagic { request.flags |= OpenRequest.Flag.directory }
+                return openByKernel(directory.number, name, request, caller, mayWait)
+            }
+        }
+        return .failed(EAGAIN)
+    }
+
+    // MARK: Unix places
+
+    /// One openat2 as the caller, and the object's descriptor if it carries one.
+    private func openByKernel(
+        _ directory: Int32, _ path: UnsafePointer<CChar>, _ request: OpenRequest, _ caller: Caller,
+        _ mayWait: Bool
+    ) -> Outcome {
+        guard let credentials = caller.credentials else {
+            return .failed(EACCES, rule: "the client has no Unix user, so no place outside managed roots is open to it")
+        }
+        let isPath = request.has(OpenRequest.Flag.path)
+        // Truncating is put off until the object's own descriptor agreed.
+        let truncates = request.has(OpenRequest.Flag.truncate) && !isPath
+        let waits = !request.has(OpenRequest.Flag.nonBlocking) && !isPath
+        var flags = request.flags & ~OpenRequest.Flag.truncate
+        if truncates, !request.writes { flags = flags & ~OpenRequest.Flag.accessMode | OpenRequest.Flag.readWrite }
+        if waits, !mayWait { flags |= OpenRequest.Flag.nonBlocking }
+        let how = open_how(flags, mode: request.mode, resolve: request.resolve)
+        let found =
+            mayWait
+            ? UnixFiles.assuming(credentials) { [how] in
+                var how = how
+                how.flags |= OpenRequest.Flag.closeOnExec
+                return guise_openat2(directory, path, &how)
+            }
+            : files.open(as: credentials, directory, path, how, umask: caller.umask)
+        guard found >= 0 else {
+            // Nobody reads the FIFO yet, or a lease is being broken: worth waiting for.
+            if waits, !mayWait, found == -ENXIO || found == -EWOULDBLOCK { return .waits }
+            return .failed(-found)
+        }
+        if isPath { return .descriptor(found) }
+        var status = statx()
+        guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0 else {
+            close(found)
+            return .failed(EIO)
+        }
+        if waits, !mayWait {
+            if status.isFIFO, !request.has(OpenRequest.Flag.readWrite) {
+                close(found)
+                return .waits
+            }
+            _ = guise_clear_nonblocking(found)
+        }
+        let decision = StoredDescriptor.read(of: found) {
+            (try? AccessCheck<FileKind>.decide(
+                $0, token: caller.token, desired: request.rights(onDirectory: status.isDirectory)))?.isAllowed
+        }
+        switch decision {
+        case .failure(let failure) where failure.errno == ENODATA || failure.errno == EOPNOTSUPP:
+            break
+        case .success(true?):
+            break
+        default:
+            close(found)
+            return .failed(EACCES, rule: "the object's security descriptor")
+        }
+        if truncates, status.isRegular, status.stx_size > 0, ftruncate(found, 0) != 0 {
+            close(found)
+            return .failed(EIO)
+        }
+        return .descriptor(found)
+    }
+
+    // MARK: Managed roots
+
+    /// Opens what was found under a managed root, if its descriptor says so.
+    private func openManaged(
+        _ object: OwnedDescriptor, _ status: statx, _ request: OpenRequest, _ caller: Caller, _ mayWait: Bool
+    ) -> Outcome {
+        if request.has(OpenRequest.Flag.create), request.has(OpenRequest.Flag.exclusive) {
+            return .failed(EEXIST)
+        }
+        if request.has(OpenRequest.Flag.temporary) { return .failed(EOPNOTSUPP) }
+        if status.isSymbolicLink, !request.has(OpenRequest.Flag.path) { return .failed(ELOOP) }
+        if request.has(OpenRequest.Flag.directory), !status.isDirectory { return .failed(ENOTDIR) }
+        if status.isDirectory, !request.has(OpenRequest.Flag.path),
+            request.writes || request.has(OpenRequest.Flag.create)
+        {
+            return .failed(EISDIR)
+        }
+        if status.isDevice, !request.has(OpenRequest.Flag.path) {
+            return .failed(EACCES, rule: "a device under a managed root opens for nobody")
+        }
+        if let refusal = refusal(
+            of: request.rights(onDirectory: status.isDirectory), on: object.number, caller)
+        {
+            return refusal
+        }
+        if status.isFIFO, !mayWait, !request.has(OpenRequest.Flag.nonBlocking | OpenRequest.Flag.path) {
+            return .waits
+        }
+        return reopen(object.number, request)
+    }
+
+    private func refusal(
+        of rights: AccessMask<FileKind>, on object: Int32, _ caller: Caller
+    ) -> Outcome? {
+        let decision = StoredDescriptor.read(of: object) { bytes -> Result<Bool, AccessCheckError> in
+            do throws(AccessCheckError) {
+                return .success(
+                    try AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights).isAllowed)
+            } catch { return .failure(error) }
+        }
+        switch decision {
+        case .success(.success(true)): return nil
+        case .success(.success(false)):
+            return .failed(EACCES, rule: "the security descriptor does not grant \(rights)")
+        case .success(.failure(let error)): return .failed(EACCES, rule: error.description)
+        case .failure(let failure) where failure.errno == ENODATA:
+            return .failed(EACCES, rule: "the object carries no security descriptor; `sd set` gives it one")
+        case .failure(let failure):
+            return .failed(EACCES, rule: "reading the security descriptor failed: \(errnoText(failure.errno))")
+        }
+    }
+
+    /// The same object again, with the flags asked for.
+    private func reopen(_ object: Int32, _ request: OpenRequest) -> Outcome {
+        if request.has(OpenRequest.Flag.path) {
+            let again = guise_duplicate(object)
+            return again >= 0 ? .descriptor(again) : .failed(-again)
+        }
+        let dropped =
+            OpenRequest.Flag.create | OpenRequest.Flag.exclusive | OpenRequest.Flag.noFollow
+            | OpenRequest.Flag.temporary
+        let flags = request.flags & ~dropped
+        let again = "/proc/self/fd/\(object)".withCString { path in
+            files.openAsAuthority(AT_FDCWD, path, open_how(flags))
+        }
+        return again >= 0 ? .descriptor(again) : .failed(-again)
+    }
+
+    /// Makes a file under a managed root. It appears with its descriptor or not at all.
+    private func create(
+        _ name: [CChar], in directory: OwnedDescriptor, _ request: OpenRequest, _ caller: Caller
+    ) -> Outcome {
+        if request.has(OpenRequest.Flag.directory) { return .failed(EINVAL) }
+        if let refusal = refusal(of: .addFile, on: directory.number, caller) { return refusal }
+        let parent = StoredDescriptor.read(of: directory.number) { bytes -> SecurityDescriptor? in
+            try? SecurityDescriptor(bytes: bytes.bytes)
+        }
+        guard case .success(let parent?) = parent,
+            let descriptor = try? SecurityDescriptor.inheriting(
+                parent: parent, isContainer: false, token: caller.token)
+        else { return .failed(EACCES, rule: "no descriptor can be inherited from the directory") }
+
+        let made = "/proc/self/fd/\(directory.number)".withCString { path in
+            files.openAsAuthority(
+                AT_FDCWD, path,
+                open_how(
+                    OpenRequest.Flag.temporary | OpenRequest.Flag.directory | OpenRequest.Flag.readWrite,
+                    mode: 0o600))
+        }
+        guard made >= 0 else { return .failed(-made) }
+        let file = OwnedDescriptor(made)
+        let written = StoredDescriptor.write(descriptor.bytes, to: made)
+        guard written == 0 else { return .failed(-written) }
+        guard linkat(made, "", directory.number, name, GUISE_AT_EMPTY_PATH) == 0 else {
+            return .failed(guise_errno())
+        }
+        // Whoever makes a file may have it open as asked, whatever its descriptor says.
+        return reopen(file.number, request)
+    }
+}

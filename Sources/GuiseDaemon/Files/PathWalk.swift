@@ -1,0 +1,281 @@
+import AccessControl
+import CGuise
+import Glibc
+
+/// A descriptor that is closed with its last reference.
+final class OwnedDescriptor {
+    let number: Int32
+    init(_ number: Int32) { self.number = number }
+    deinit { close(number) }
+}
+
+/// Who asks, and what the process that asks looks like from within.
+struct Caller {
+    /// Decides under managed roots.
+    let token: Token
+    /// Decides elsewhere; nil: nothing is to be had there.
+    let credentials: UnixCredentials?
+    /// The process and thread that `/proc/self` and `/proc/thread-self` mean.
+    let pid: () -> Int32
+    let tid: Int32
+    let umask: UInt32
+}
+
+/// Finds an object by its path, one component at a time, as the caller: through Unix places with the caller's
+/// credentials, under managed roots with the authority's eyes and the caller's TRAVERSE right. Every step
+/// holds on to the object it stands on, so that nobody can swap it meanwhile.
+///
+/// The kernel's own lookup is faster and used first (``FileOpener``). This is for what it cannot do alone: paths
+/// that lead into or out of a managed root, and `/proc/self`, which has to mean the caller.
+struct PathWalk {
+    /// As in the kernel (MAXSYMLINKS).
+    static let largestLinkCount = 40
+
+    struct Place {
+        var directory: OwnedDescriptor
+        /// nil: a Unix place.
+        var root: OpenRoot?
+    }
+
+    enum Outcome {
+        /// Under a managed root, open with O_PATH.
+        case managed(OwnedDescriptor, statx)
+        /// Under a managed root, not there; the directory it would be in.
+        case missing(OwnedDescriptor, name: [CChar], isDirectory: Bool)
+        /// In a Unix place: to be opened by this name, following a magic link if it is one.
+        case unix(directory: OwnedDescriptor, name: [CChar], isMagic: Bool)
+        /// A positive errno.
+        case failed(Int32)
+    }
+
+    private struct Stop: Error {
+        let errno: Int32
+        init(_ errno: Int32) { self.errno = errno }
+    }
+
+    let files: UnixFiles
+    let roots: ManagedRoots
+    let caller: Caller
+
+    /// Walks `path` from `start`.
+    ///
+    /// - Parameter resolve: RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and RESOLVE_NO_MAGICLINKS are honoured, any
+    ///   other is ENOSYS.
+    func find(_ path: [CChar], from start: Place, request: OpenRequest) -> Outcome {
+        do {
+            return try walk(path, start, request)
+        } catch {
+            return .failed(error.errno)
+        }
+    }
+
+    private func walk(_ path: [CChar], _ start: Place, _ request: OpenRequest) throws(Stop) -> Outcome {
+        let known = GUISE_RESOLVE_BENEATH | GUISE_RESOLVE_NO_SYMLINKS
+                | GUISE_RESOLVE_NO_MAGICLINKS
+        guard request.resolve & ~known == 0 else { throw Stop(ENOSYS) }
+        let beneath = request.resolve & GUISE_RESOLVE_BENEATH != 0
+        var components = Components(path)
+        var place = start
+        var depth = 0
+        var links = 0
+        if components.isAbsolute {
+            guard !beneath else { throw Stop(EXDEV) }
+            place = try topOfTheTree()
+        }
+        while let name = components.next() {
+            let isLast = components.isAtEnd
+            if name == [0x2E] {
+                if isLast { return try here(place) }
+                continue
+            }
+            if name == [0x2E, 0x2E] {
+                depth -= 1
+                if beneath, depth < 0 { throw Stop(EXDEV) }
+                place = try parent(of: place)
+                if isLast { return try here(place) }
+                continue
+            }
+            guard name.count <= 255 else { throw Stop(ENAMETOOLONG) }
+            let terminated = name + [0]
+            let found = open(terminated, in: place, flags: OpenRequest.Flag.path | OpenRequest.Flag.noFollow)
+            if found == -ENOENT, isLast {
+                return place.root == nil
+                    ? .unix(directory: place.directory, name: terminated, isMagic: false)
+                    : .missing(
+                        place.directory, name: terminated, isDirectory: components.endsInSlash)
+            }
+            guard found >= 0 else { throw Stop(-found) }
+            let object = OwnedDescriptor(found)
+            let status = try status(of: object)
+            if status.isSymbolicLink {
+                if isLast, !components.endsInSlash, !request.followsLast {
+                    return place.root == nil
+                        ? .unix(directory: place.directory, name: terminated, isMagic: false)
+                        : .managed(object, status)
+                }
+                links += 1
+                guard links <= Self.largestLinkCount,
+                    request.resolve & GUISE_RESOLVE_NO_SYMLINKS == 0
+                else { throw Stop(ELOOP) }
+                if try isMagic(terminated, in: place) {
+                    guard request.resolve & GUISE_RESOLVE_NO_MAGICLINKS == 0, !beneath
+                    else { throw Stop(ELOOP) }
+                    let target = open(terminated, in: place, flags: OpenRequest.Flag.path)
+                    guard target >= 0 else { throw Stop(-target) }
+                    let reached = OwnedDescriptor(target)
+                    let root = roots.root(containing: target)
+                    if isLast, !components.endsInSlash {
+                        guard root != nil else {
+                            return .unix(directory: place.directory, name: terminated, isMagic: true)
+                        }
+                        return .managed(reached, try self.status(of: reached))
+                    }
+                    place = Place(directory: reached, root: root)
+                    continue
+                }
+                let target = try content(ofLink: object, status, name, in: place)
+                guard !target.isEmpty else { throw Stop(ENOENT) }
+                components.prepend(target)
+                guard components.count <= 4 * 4096 else { throw Stop(ENAMETOOLONG) }
+                if target[0] == 0x2F {
+                    guard !beneath else { throw Stop(EXDEV) }
+                    place = try topOfTheTree()
+                }
+                continue
+            }
+            let entered = place.root ?? roots.root(status)
+            if isLast, !components.endsInSlash {
+                guard let entered else {
+                    return .unix(directory: place.directory, name: terminated, isMagic: false)
+                }
+                _ = entered
+                return .managed(object, status)
+            }
+            guard status.isDirectory else { throw Stop(ENOTDIR) }
+            depth += 1
+            place = Place(directory: object, root: entered)
+            if entered != nil { try checkTraverse(object) }
+            if isLast { return try here(place) }
+        }
+        return try here(place)
+    }
+
+    private func topOfTheTree() throws(Stop) -> Place {
+        let top = files.openAsAuthority(
+            AT_FDCWD, "/", open_how(OpenRequest.Flag.path | OpenRequest.Flag.directory))
+        guard top >= 0 else { throw Stop(-top) }
+        return Place(directory: OwnedDescriptor(top), root: nil)
+    }
+
+    /// The place itself is what was asked for.
+    private func here(_ place: Place) throws(Stop) -> Outcome {
+        guard place.root != nil else { return .unix(directory: place.directory, name: [0x2E, 0], isMagic: false) }
+        return .managed(place.directory, try status(of: place.directory))
+    }
+
+    private func parent(of place: Place) throws(Stop) -> Place {
+        var place = place
+        let dots: [CChar] = [0x2E, 0x2E, 0]
+        if let root = place.root {
+            let status = try status(of: place.directory)
+            if status.stx_ino == root.inode, status.device == root.device { place.root = nil }
+        }
+        let found = open(dots, in: place, flags: OpenRequest.Flag.path | OpenRequest.Flag.directory)
+        guard found >= 0 else { throw Stop(-found) }
+        // By the kernel's name: the directory may have been moved since it was entered.
+        return Place(directory: OwnedDescriptor(found), root: roots.root(containing: found))
+    }
+
+    private func open(_ name: [CChar], in place: Place, flags: UInt64) -> Int32 {
+        if place.root != nil {
+            return files.openAsAuthority(place.directory.number, name, open_how(flags))
+        }
+        guard let credentials = caller.credentials else { return -EACCES }
+        return files.open(as: credentials, place.directory.number, name, open_how(flags))
+    }
+
+    private func status(of object: OwnedDescriptor) throws(Stop) -> statx {
+        var status = statx()
+        let error = guise_stat(object.number, "", GUISE_AT_EMPTY_PATH, &status)
+        guard error == 0 else { throw Stop(-error) }
+        return status
+    }
+
+    private func isMagic(_ name: [CChar], in place: Place) throws(Stop) -> Bool {
+        guard place.root == nil, let credentials = caller.credentials else { return false }
+        guard isProcessFileSystem(place.directory.number) else { return false }
+        let plain = open_how(
+            OpenRequest.Flag.path, resolve: GUISE_RESOLVE_NO_MAGICLINKS)
+        let found = files.open(as: credentials, place.directory.number, name, plain)
+        if found >= 0 { close(found) }
+        return found == -ELOOP
+    }
+
+    /// Where a link points. `self` and `thread-self` of a proc file system are the caller's.
+    private func content(
+        ofLink link: OwnedDescriptor, _ status: statx, _ name: [CChar], in place: Place
+    ) throws(Stop) -> [CChar] {
+        if place.root == nil, isProcessFileSystem(place.directory.number) {
+            if name.elementsEqual("self".utf8.map(CChar.init(bitPattern:))) { return "\(caller.pid())".utf8.map(CChar.init(bitPattern:)) }
+            if name.elementsEqual("thread-self".utf8.map(CChar.init(bitPattern:))) {
+                return "\(caller.pid())/task/\(caller.tid)".utf8.map(CChar.init(bitPattern:))
+            }
+        }
+        if place.root == nil { try checkFollowing(status, in: place) }
+        var target = [CChar](repeating: 0, count: 4097)
+        let length = readlinkat(link.number, "", &target, target.count)
+        guard length >= 0 else { throw Stop(EACCES) }
+        guard length <= 4096 else { throw Stop(ENAMETOOLONG) }
+        return Array(target[..<length])
+    }
+
+    /// What the kernel's `fs.protected_symlinks` says: in a sticky directory that everybody may write, a link
+    /// is followed only by its owner, or when the directory's owner made it.
+    private func checkFollowing(_ link: statx, in place: Place) throws(Stop) {
+        let directory = try status(of: place.directory)
+        let stickyAndShared = UInt32(directory.stx_mode) & 0o1002 == 0o1002
+        guard stickyAndShared, link.stx_uid != caller.credentials?.uid, link.stx_uid != directory.stx_uid
+        else { return }
+        throw Stop(EACCES)
+    }
+
+    private func checkTraverse(_ directory: OwnedDescriptor) throws(Stop) {
+        guard !caller.token.holds(.changeNotify) else { return }
+        let decision = StoredDescriptor.read(of: directory.number) {
+            (try? AccessCheck<FileKind>.decide($0, token: caller.token, desired: .traverse))?.isAllowed
+        }
+        guard case .success(true?) = decision else { throw Stop(EACCES) }
+    }
+}
+
+/// Whether an open object lies in a proc file system.
+func isProcessFileSystem(_ descriptor: Int32) -> Bool { guise_is_procfs(descriptor) }
+
+/// The components of a path that are still to be walked.
+private struct Components {
+    private var rest: [CChar]
+    let isAbsolute: Bool
+
+    init(_ path: [CChar]) {
+        rest = path
+        isAbsolute = path.first == 0x2F
+        skipSlashes()
+    }
+
+    var isAtEnd: Bool { rest.allSatisfy { $0 == 0x2F } }
+    var endsInSlash: Bool { !rest.isEmpty && isAtEnd }
+    var count: Int { rest.count }
+
+    private mutating func skipSlashes() { rest = Array(rest.drop { $0 == 0x2F }) }
+
+    mutating func next() -> [CChar]? {
+        skipSlashes()
+        guard !rest.isEmpty else { return nil }
+        let name = Array(rest.prefix { $0 != 0x2F })
+        rest.removeFirst(name.count)
+        return name
+    }
+
+    /// Walks a link's content before the rest.
+    mutating func prepend(_ target: [CChar]) { rest = target + rest }
+}

@@ -1,0 +1,60 @@
+import CGuise
+
+/// How the mediator takes each system call that the filter notifies of.
+enum CallTable {
+    enum Row {
+        /// open(path, flags, mode)
+        case open
+        /// creat(path, mode)
+        case creat
+        /// openat(directory, path, flags, mode)
+        case openat
+        /// openat2(directory, path, how, size)
+        case openat2
+        /// newfstatat(directory, path, stat, flags): an open descriptor with AT_EMPTY_PATH asks nobody.
+        case statByDescriptor
+        /// statx(directory, path, flags, mask, statx)
+        case statxByDescriptor
+        /// connect, bind (socket, address, length): a Unix one names a place.
+        case address
+        /// sendmsg, sendmmsg: without an address it goes where the socket was connected to.
+        case message
+        /// kill, tgkill and the like: within the own process they are nobody else's business.
+        case signal
+        /// execve, execveat
+        case execute
+        /// Anything else: the kernel's while not impersonating, refused while impersonating.
+        case other
+    }
+
+    /// By number; what is not here was never notified.
+    static let rows: [Row?] = {
+        var rows = [Row?](repeating: nil, count: 512)
+        for number in rows.indices where guise_call_name(Int32(number)) != nil { rows[number] = .other }
+        func set(_ row: Row, _ names: String...) {
+            for name in names {
+                let number = guise_call_number(name)
+                if number >= 0 { rows[Int(number)] = row }
+            }
+        }
+        set(.open, "open")
+        set(.creat, "creat")
+        set(.openat, "openat")
+        set(.openat2, "openat2")
+        set(.statByDescriptor, "newfstatat")
+        set(.statxByDescriptor, "statx")
+        set(.address, "connect", "bind")
+        set(.message, "sendmsg")
+        set(.signal, "kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
+        set(.execute, "execve", "execveat")
+        return rows
+    }()
+
+    static func row(_ call: Int32) -> Row? {
+        rows.indices.contains(Int(call)) ? rows[Int(call)] : nil
+    }
+
+    static func name(_ call: Int32) -> String {
+        guise_call_name(call).map { String(cString: $0) } ?? "system call \(call)"
+    }
+}

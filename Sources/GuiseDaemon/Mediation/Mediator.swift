@@ -1,0 +1,321 @@
+import AccessControl
+import CGuise
+import Glibc
+
+/// Carries out what mediated threads ask for, one call at a time. Belongs to one thread.
+///
+/// While a thread impersonates, a call is carried out here as the client and its result returned; it is never
+/// continued where the kernel would decide by the service's rights. While it does not, the kernel decides,
+/// except under managed roots, where the service's own token does.
+final class Mediator {
+    let context: MediationContext
+    private let opener: FileOpener
+    private let path = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 4097)
+
+    /// Takes the calling thread for its own.
+    init(_ context: MediationContext) {
+        self.context = context
+        opener = FileOpener(roots: context.roots)
+    }
+
+    deinit { path.deallocate() }
+
+    /// What is to become of a trap.
+    enum Verdict {
+        case answered
+        /// It has to wait for somebody else; to be handled again where waiting is allowed.
+        case waits
+    }
+
+    /// Handles one trap.
+    ///
+    /// - Parameter mayWait: whether this thread may block in an open.
+    func handle(_ trap: Trap, mayWait: Bool = false) -> Verdict {
+        let identity = trap.service.identity(ofThread: trap.tid)
+        guard let row = CallTable.row(trap.call) else {
+            trap.fail(ENOSYS)
+            return .answered
+        }
+        switch identity {
+        case .process:
+            return handleForProcess(trap, row, mayWait)
+        case .client(let handle):
+            guard context.sessions.isAlive(handle.token.token.logonSession) || handle.token.level == .anonymous
+            else { return deny(trap, handle.deciding.user, "the client's logon session has ended") }
+            return handleForClient(trap, row, handle, mayWait)
+        case .unknown:
+            return deny(trap, .anonymous, "the thread acts under an identity that is gone; call revertToSelf()")
+        }
+    }
+
+    // MARK: Not impersonating
+
+    private func handleForProcess(_ trap: Trap, _ row: CallTable.Row, _ mayWait: Bool) -> Verdict {
+        switch row {
+        case .open, .creat, .openat, .openat2:
+            guard let request = openRequest(trap, row) else { return .answered }
+            let length = trap.readPath(request.path, path)
+            // The kernel says what is wrong with a path that cannot be read.
+            guard length >= 0, leadsUnderManagedRoot(trap, request.call.directory, length) else {
+                trap.proceed()
+                return .answered
+            }
+            let logon = trap.service.logon
+            guard context.sessions.isAlive(logon.session.id) else {
+                return deny(trap, logon.token.token.user, "the service's logon session has ended")
+            }
+            return open(
+                trap, request.call, length, token: logon.token.token, credentials: logon.credentials, mayWait)
+        case .address:
+            // Whoever attaches connects first: from here on the process is known to be this service's.
+            if let status = ThreadStatus(trap.tid), trap.isPending {
+                context.processes.admit(status.pid, to: trap.service)
+            }
+            trap.proceed()
+        case .execute:
+            if let status = ThreadStatus(trap.tid), trap.isPending {
+                trap.service.attachment(of: status.pid)?.noteExecution()
+            }
+            trap.proceed()
+        case .statByDescriptor, .statxByDescriptor, .message, .signal, .other:
+            trap.proceed()
+        }
+        return .answered
+    }
+
+    /// Whether a path, as it is spelled, may lead under a managed root. What leads there by a link only is the
+    /// kernel's to refuse: managed roots are closed to everybody but the authority.
+    private func leadsUnderManagedRoot(_ trap: Trap, _ directory: Int32, _ length: Int) -> Bool {
+        let roots = context.roots
+        guard !roots.list().isEmpty, length > 0 else { return false }
+        let spelled = UnsafeBufferPointer(rebasing: path[..<length])
+        if spelled[0] == 0x2F {
+            // Doubled slashes and dots spell a root in other ways.
+            return roots.root(spelledBy: spelled) != nil || spelled.starts(with: [0x2F, 0x2F]) || hasDots(spelled)
+        }
+        if directory == AT_FDCWD { return hasDots(spelled) }
+        guard let start = kernelPath(of: directory, process: "\(trap.tid)") else { return false }
+        return start.withUnsafeBytes { roots.root(spelledBy: $0.bindMemory(to: CChar.self)) } != nil
+            || hasDots(spelled)
+    }
+
+    private func hasDots(_ path: UnsafeBufferPointer<CChar>) -> Bool {
+        var before: CChar = 0x2F
+        for byte in path.drop(while: { $0 == 0x2F }) {
+            if before == 0x2F, byte == 0x2E || byte == 0x2F { return true }
+            before = byte
+        }
+        return false
+    }
+
+    // MARK: Impersonating
+
+    private func handleForClient(
+        _ trap: Trap, _ row: CallTable.Row, _ handle: ImpersonationHandle, _ mayWait: Bool
+    ) -> Verdict {
+        switch row {
+        case .open, .creat, .openat, .openat2:
+            guard let request = openRequest(trap, row) else { return .answered }
+            let length = trap.readPath(request.path, path)
+            guard length >= 0 else {
+                trap.fail(Int32(-length))
+                return .answered
+            }
+            return open(
+                trap, request.call, length, token: handle.deciding, credentials: handle.credentials, mayWait)
+        case .statByDescriptor:
+            return statByDescriptor(trap, handle)
+        case .statxByDescriptor:
+            return statxByDescriptor(trap, handle)
+        case .address:
+            // A socket that is no Unix socket names no place and shows no identity.
+            if let domain = socketDomain(trap), domain != AF_UNIX, domain != AF_NETLINK, trap.isPending {
+                trap.proceed()
+                return .answered
+            }
+        case .message:
+            if messageHasNoAddress(trap), trap.isPending {
+                trap.proceed()
+                return .answered
+            }
+        case .signal:
+            if let status = ThreadStatus(trap.tid), trap.isPending, trap.int(0) == status.pid {
+                trap.proceed()
+                return .answered
+            }
+        case .execute, .other:
+            break
+        }
+        return deny(trap, handle.deciding.user, "the call is not mediated yet, so an impersonating thread may not make it")
+    }
+
+    private func deny(_ trap: Trap, _ user: SID, _ rule: String, path: String? = nil) -> Verdict {
+        trap.fail(EACCES)
+        context.audit.denied(
+            CallTable.name(trap.call), path: path, user: user, service: trap.service.name,
+            pid: ThreadStatus(trap.tid)?.pid ?? 0, tid: trap.tid, rule: rule)
+        return .answered
+    }
+
+    // MARK: Opening
+
+    private func openRequest(_ trap: Trap, _ row: CallTable.Row) -> (call: OpenRequest, path: UInt64)? {
+        let flag = OpenRequest.Flag.self
+        switch row {
+        case .open:
+            return (
+                OpenRequest(
+                    directory: AT_FDCWD, flags: UInt64(UInt32(bitPattern: trap.int(1))), mode: trap.argument(2)),
+                trap.argument(0)
+            )
+        case .creat:
+            return (
+                OpenRequest(
+                    directory: AT_FDCWD, flags: flag.create | flag.writeOnly | flag.truncate,
+                    mode: trap.argument(1)),
+                trap.argument(0)
+            )
+        case .openat:
+            return (
+                OpenRequest(
+                    directory: trap.int(0), flags: UInt64(UInt32(bitPattern: trap.int(2))),
+                    mode: trap.argument(3)),
+                trap.argument(1)
+            )
+        default:
+            // As copy_struct_from_user: what is longer than we know must be zero there.
+            let size = Int(clamping: trap.argument(3))
+            guard size >= MemoryLayout<open_how>.size, size <= 4096 else {
+                trap.fail(size > 4096 ? E2BIG : EINVAL)
+                return nil
+            }
+            var bytes = [UInt8](repeating: 0, count: size)
+            guard guise_memory_read(trap.tid, trap.argument(2), &bytes, size) == size else {
+                trap.fail(EFAULT)
+                return nil
+            }
+            guard bytes[MemoryLayout<open_how>.size...].allSatisfy({ $0 == 0 }) else {
+                trap.fail(E2BIG)
+                return nil
+            }
+            let how = bytes.withUnsafeBytes { $0.loadUnaligned(as: open_how.self) }
+            return (OpenRequest(directory: trap.int(0), how: how), trap.argument(1))
+        }
+    }
+
+    private func open(
+        _ trap: Trap, _ request: OpenRequest, _ length: Int, token: Token, credentials: UnixCredentials?,
+        _ mayWait: Bool
+    ) -> Verdict {
+        let spelled = UnsafeBufferPointer(rebasing: path[..<length])
+        var start = FileOpener.Start.top
+        if length > 0, spelled[0] != 0x2F {
+            let name = request.directory == AT_FDCWD ? "cwd" : "fd/\(request.directory)"
+            var how = open_how(OpenRequest.Flag.path | OpenRequest.Flag.closeOnExec)
+            let opened = "/proc/\(trap.tid)/\(name)".withCString { guise_openat2(AT_FDCWD, $0, &how) }
+            guard opened >= 0 else {
+                trap.fail(opened == -ENOENT ? EBADF : -opened)
+                return .answered
+            }
+            start = .directory(OwnedDescriptor(opened))
+        }
+        // Only what creates depends on the umask, and only /proc/self and the audit on the pid.
+        var umask: UInt32 = 0
+        if request.has(OpenRequest.Flag.create | OpenRequest.Flag.temporary) {
+            guard let status = ThreadStatus(trap.tid) else { return .answered }
+            umask = status.umask
+        }
+        // What was read and opened so far was this thread's only if it still waits.
+        guard trap.isPending else { return .answered }
+        let caller = Caller(
+            token: token, credentials: credentials, pid: { ThreadStatus(trap.tid)?.pid ?? 0 },
+            tid: trap.tid, umask: umask)
+        switch opener.open(spelled, from: start, request, as: caller, mayWait: mayWait) {
+        case .descriptor(let descriptor):
+            trap.succeed(descriptor: descriptor, closeOnExec: request.has(OpenRequest.Flag.closeOnExec))
+            return .answered
+        case .failed(let error, let rule):
+            trap.fail(error)
+            if let rule {
+                context.audit.denied(
+                    CallTable.name(trap.call), path: String(decoding: spelled.map(UInt8.init(bitPattern:)), as: UTF8.self),
+                    user: token.user, service: trap.service.name, pid: caller.pid(), tid: trap.tid, rule: rule)
+            }
+            return .answered
+        case .waits:
+            return .waits
+        }
+    }
+
+    // MARK: What asks nobody
+
+    /// fstat in the form that libc gives it. A path, or a descriptor of the directory, is for the mediation of
+    /// the stat family.
+    private func statByDescriptor(_ trap: Trap, _ handle: ImpersonationHandle) -> Verdict {
+        guard trap.int(3) & GUISE_AT_EMPTY_PATH != 0, hasEmptyPath(trap, 1), trap.int(0) >= 0 else {
+            return deny(trap, handle.deciding.user, "the call is not mediated yet, so an impersonating thread may not make it")
+        }
+        var result = stat()
+        return answer(trap, to: trap.argument(2), &result) { fstat($0, &result) }
+    }
+
+    private func statxByDescriptor(_ trap: Trap, _ handle: ImpersonationHandle) -> Verdict {
+        guard trap.int(2) & GUISE_AT_EMPTY_PATH != 0, hasEmptyPath(trap, 1), trap.int(0) >= 0 else {
+            return deny(trap, handle.deciding.user, "the call is not mediated yet, so an impersonating thread may not make it")
+        }
+        var result = statx()
+        return answer(trap, to: trap.argument(4), &result) {
+            guise_statx($0, "", trap.int(2), UInt32(truncatingIfNeeded: trap.argument(3)), &result)
+        }
+    }
+
+    private func hasEmptyPath(_ trap: Trap, _ index: Int) -> Bool {
+        trap.argument(index) == 0 || trap.readPath(trap.argument(index), path) == 0
+    }
+
+    /// Asks about a descriptor of the caller and writes what was learnt into its memory.
+    private func answer<Value>(
+        _ trap: Trap, to address: UInt64, _ value: inout Value, _ ask: (Int32) -> Int32
+    ) -> Verdict {
+        let descriptor = borrow(trap.int(0), of: trap)
+        guard descriptor >= 0 else {
+            trap.fail(-descriptor)
+            return .answered
+        }
+        defer { close(descriptor) }
+        guard ask(descriptor) == 0 else {
+            trap.fail(guise_errno())
+            return .answered
+        }
+        guard trap.isPending else { return .answered }
+        let size = MemoryLayout<Value>.size
+        let written = withUnsafeBytes(of: &value) {
+            guise_memory_write(trap.tid, address, $0.baseAddress, size)
+        }
+        if written == size { trap.succeed() } else { trap.fail(EFAULT) }
+        return .answered
+    }
+
+    /// A duplicate of a descriptor of the caller.
+    private func borrow(_ number: Int32, of trap: Trap) -> Int32 {
+        let thread = guise_pidfd_open(trap.tid, true)
+        guard thread >= 0 else { return -ESRCH }
+        defer { close(thread) }
+        return guise_pidfd_getfd(thread, number)
+    }
+
+    private func socketDomain(_ trap: Trap) -> Int32? {
+        let descriptor = borrow(trap.int(0), of: trap)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        let domain = guise_socket_domain(descriptor)
+        return domain >= 0 ? domain : nil
+    }
+
+    private func messageHasNoAddress(_ trap: Trap) -> Bool {
+        var address: UInt64 = 1
+        let size = MemoryLayout<UInt64>.size
+        // msg_name is the first field of msghdr.
+        return guise_memory_read(trap.tid, trap.argument(1), &address, size) == size && address == 0
+    }
+}

@@ -1,0 +1,67 @@
+import CGuise
+import Glibc
+
+/// A call of a mediated thread that waits for an answer. It is answered exactly once.
+struct Trap {
+    let service: MediatedService
+    let notification: guise_notification
+
+    var tid: Int32 { Int32(bitPattern: notification.tid) }
+    var call: Int32 { notification.call }
+
+    func argument(_ index: Int) -> UInt64 {
+        withUnsafeBytes(of: notification.arguments) { $0.load(fromByteOffset: 8 * index, as: UInt64.self) }
+    }
+    /// An argument that the kernel takes as an int.
+    func int(_ index: Int) -> Int32 { Int32(truncatingIfNeeded: argument(index)) }
+
+    /// Whether the thread still waits. What was learnt of it before a true answer was learnt of this thread.
+    var isPending: Bool { guise_notification_is_pending(service.listener, notification.id) }
+
+    /// Reads a path into `buffer`, which has room for 4,096 bytes. Returns its length or a negative errno.
+    func readPath(_ address: UInt64, _ buffer: UnsafeMutableBufferPointer<CChar>) -> Int {
+        guise_memory_read_string(tid, address, buffer.baseAddress, min(buffer.count, 4096))
+    }
+
+    /// Lets the kernel carry the call out with the thread's own rights. Never while it impersonates.
+    func proceed() { _ = guise_notification_continue(service.listener, notification.id) }
+
+    /// Fails the call.
+    func fail(_ errno: Int32) { _ = guise_notification_answer(service.listener, notification.id, 0, -errno) }
+
+    /// Succeeds with a value.
+    func succeed(_ value: Int64 = 0) {
+        _ = guise_notification_answer(service.listener, notification.id, value, 0)
+    }
+
+    /// Succeeds with a descriptor, which is closed here.
+    func succeed(descriptor: Int32, closeOnExec: Bool) {
+        let error = guise_notification_answer_descriptor(
+            service.listener, notification.id, descriptor, closeOnExec)
+        close(descriptor)
+        // ENOENT: the thread is gone. Anything else, a full table above all, is the caller's to hear.
+        if error < 0, error != -ENOENT { fail(-error) }
+    }
+}
+
+/// The process of a thread, and what its calls depend on, from /proc.
+struct ThreadStatus {
+    let pid: Int32
+    let umask: UInt32
+
+    /// Reads /proc/TID/status; nil when the thread is gone.
+    init?(_ tid: Int32) {
+        var text = [UInt8](repeating: 0, count: 512)
+        let length = guise_file_read("/proc/\(tid)/status", &text, text.count)
+        guard length > 0 else { return nil }
+        var pid: Int32?
+        var umask: UInt32?
+        for line in String(decoding: text[..<length], as: UTF8.self).split(separator: "\n") {
+            if line.hasPrefix("Tgid:") { pid = Int32(line.dropFirst(5).drop { $0 == "\t" }) }
+            if line.hasPrefix("Umask:") { umask = UInt32(line.dropFirst(6).drop { $0 == "\t" }, radix: 8) }
+        }
+        guard let pid, let umask else { return nil }
+        self.pid = pid
+        self.umask = umask
+    }
+}
