@@ -94,6 +94,13 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: strict),
+        .testTarget(
+            name: "ToolTests",
+            dependencies: [
+                "AccessControl", "CGuise", "GuiseDaemon", "GuiseProtocol", "ToolSupport", "guise", "idn", "sd",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
         .testTarget(name: "GuiseTests", dependencies: ["Guise", "GuiseDaemon"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -5,6 +5,11 @@ struct Target: ExpressibleByArgument, Equatable {
     let process: UInt32
     let thread: UInt32?
 
+    init(process: UInt32, thread: UInt32?) {
+        self.process = process
+        self.thread = thread
+    }
+
     init?(argument: String) {
         let parts = argument.split(separator: "/", omittingEmptySubsequences: false)
         guard (1...2).contains(parts.count), let process = Self.id(parts[0]) else { return nil }
