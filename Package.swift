@@ -58,19 +58,33 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
+        .target(
+            name: "ToolSupport",
+            dependencies: [
+                "AccessControl", "Guise", "GuiseProtocol",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
         .executableTarget(
             name: "guise",
             dependencies: [
-                "Guise", "CGuise", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Guise", "CGuise", "GuiseProtocol", "ToolSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
         .executableTarget(
             name: "idn",
-            dependencies: ["Guise", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "Guise", "GuiseProtocol", "ToolSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict),
         .executableTarget(
             name: "sd",
-            dependencies: ["Guise", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "AccessControl", "CGuise", "Guise", "GuiseProtocol", "ToolSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict),
         .testTarget(name: "AccessControlTests", dependencies: ["AccessControl"], swiftSettings: strict),
         .testTarget(
@@ -78,6 +92,13 @@ let package = Package(
             dependencies: [
                 "AccessControl", "GuiseDaemon", "GuiseProtocol",
                 .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ToolTests",
+            dependencies: [
+                "AccessControl", "CGuise", "GuiseDaemon", "GuiseProtocol", "ToolSupport", "guise", "idn", "sd",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
         .testTarget(name: "GuiseTests", dependencies: ["Guise", "GuiseDaemon"], swiftSettings: strict),

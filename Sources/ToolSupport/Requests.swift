@@ -1,0 +1,47 @@
+package import Guise
+package import GuiseProtocol
+
+extension AuthorityClient {
+    /// Every account, in the order of their names.
+    package func accounts() throws -> [WireAccountRecord] {
+        var all: [WireAccountRecord] = []
+        var request = WireAccountList()
+        while true {
+            guard case .accounts(let page) = try call(.accountList(request)) else { throw Self.surprise }
+            all += page.accounts
+            guard page.more, let last = page.accounts.last else { return all }
+            request.after = last.name
+        }
+    }
+
+    /// The names of SIDs, where the authority knows one.
+    package func names(of sids: [String]) throws -> [String: NamedSID] {
+        var found: [String: NamedSID] = [:]
+        var rest = sids[...]
+        while !rest.isEmpty {
+            // No more than the authority answers at once.
+            let part = rest.prefix(256)
+            rest = rest.dropFirst(256)
+            guard case .names(let names) = try call(.lookUp(WireLookUp.with { $0.sids = Array(part) }))
+            else { throw Self.surprise }
+            for name in names.names { found[name.sid] = NamedSID(name) }
+        }
+        return found
+    }
+
+    /// The SID behind a name of any form.
+    package func sid(named name: String) throws -> String {
+        guard case .names(let names) = try call(.lookUp(WireLookUp.with { $0.names = [name] })) else {
+            throw Self.surprise
+        }
+        guard let sid = names.names.first?.sid, !sid.isEmpty else {
+            throw ToolError("nobody here is called \"\(name)\"")
+        }
+        return sid
+    }
+
+    /// What an answer of the wrong kind means.
+    package static var surprise: ToolError {
+        ToolError("the authority's answer makes no sense; is it of the same version?")
+    }
+}

@@ -1,0 +1,259 @@
+import ArgumentParser
+import Guise
+import GuiseProtocol
+import ToolSupport
+
+struct AccountCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "account",
+        abstract: "Keep users, groups and services.",
+        discussion: """
+            Every account has a SID that is never given to another. Anyone may list
+            them; only administrators (root, and members of Administrators) may change
+            them.
+            """,
+        subcommands: [
+            Add.self, Remove.self, List.self, Show.self, Grant.self, Revoke.self, Join.self, Leave.self,
+        ])
+
+    struct Add: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Add a user, a group or a service.",
+            discussion: """
+                Examples:
+                  guise account add alice --uid 1001 --join staff
+                  guise account add staff --group --gid 2000
+                  guise account add files --service --uid 900 --grant SeImpersonatePrivilege
+
+                The uid says which Unix user the account is; each belongs to one account at
+                most. A service needs one of its own, to run under.
+                """)
+
+        enum Kind: String, EnumerableFlag {
+            case user, group, service
+
+            var wire: WireAccountKind {
+                switch self {
+                case .user: .user
+                case .group: .group
+                case .service: .service
+                }
+            }
+        }
+
+        @Argument(help: "The name; upper and lower case are the same.")
+        var name: String
+        @Flag(help: "What to add.")
+        var kind: Kind = .user
+        @Option(help: "The uid of a user or service.")
+        var uid: UInt32?
+        @Option(help: "The gid of a group; the primary gid of a user or service (else its uid).")
+        var gid: UInt32?
+        @Option(
+            name: .customLong("grant"),
+            help: ArgumentHelp("A privilege to grant; may be repeated.", valueName: "privilege"))
+        var privileges: [String] = []
+        @Option(
+            name: .customLong("join"),
+            help: ArgumentHelp("A group to join; may be repeated.", valueName: "group"))
+        var groups: [String] = []
+        @OptionGroup var output: OutputOptions
+        @OptionGroup var runtime: RuntimeOptions
+
+        func validate() throws {
+            if kind == .group, uid != nil { throw ValidationError("A group has no uid: say --gid.") }
+            if kind == .service, uid == nil {
+                throw ValidationError("A service needs a uid of its own: say --uid.")
+            }
+            if kind == .user, gid != nil, uid == nil {
+                throw ValidationError("A primary gid is of no use without a uid: say --uid too.")
+            }
+        }
+
+        /// The request these arguments stand for.
+        var request: WireAccountAdd {
+            WireAccountAdd.with {
+                $0.account.name = name
+                $0.account.kind = kind.wire
+                if let id = kind == .group ? gid : uid { $0.account.unixID = id }
+                if kind != .group, let gid { $0.account.unixGroup = gid }
+                $0.account.privileges = privileges
+                $0.account.groups = groups
+            }
+        }
+
+        func run() throws {
+            try AccountCommand.show(try runtime.connect().call(.accountAdd(request)), as: output)
+        }
+    }
+
+    struct Remove: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Remove an account and end its sessions.",
+            discussion: """
+                Example:
+                  guise account remove alice
+
+                Descriptors that name it keep its SID, which no other account gets.
+                """)
+
+        @Argument(help: "The account.")
+        var name: String
+        @OptionGroup var runtime: RuntimeOptions
+
+        func run() throws {
+            _ = try runtime.connect().call(.accountRemove(WireAccountRemove.with { $0.name = name }))
+        }
+    }
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List every account.",
+            discussion: """
+                Examples:
+                  guise account list
+                  guise account list --json
+                """)
+
+        @OptionGroup var output: OutputOptions
+        @OptionGroup var runtime: RuntimeOptions
+
+        func run() throws {
+            let accounts = try runtime.connect().accounts().map(AccountView.init)
+            if output.json { return try JSON.show(accounts) }
+            var table = Table("NAME", "KIND", "UID", "GID", "SID")
+            for account in accounts {
+                table.add(
+                    account.name, account.kind, account.uid.map(String.init) ?? "-",
+                    account.gid.map(String.init) ?? "-", account.sid)
+            }
+            table.show()
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show one account.",
+            discussion: """
+                Examples:
+                  guise account show alice
+                  guise account show S-1-5-32-544
+                """)
+
+        @Argument(help: "The account's name or SID.")
+        var name: String
+        @OptionGroup var output: OutputOptions
+        @OptionGroup var runtime: RuntimeOptions
+
+        func run() throws {
+            let authority = try runtime.connect()
+            let sid = try authority.sid(named: name)
+            guard let record = try authority.accounts().first(where: { $0.sid == sid }) else {
+                throw ToolError("\(name) is \(sid), which is not an account of this machine")
+            }
+            try AccountCommand.show(.account(record), as: output)
+        }
+    }
+
+    struct Grant: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Grant privileges to an account.",
+            discussion: """
+                Example:
+                  guise account grant files SeImpersonatePrivilege
+
+                It counts from the next logon on: restart a service to give it what it was
+                granted.
+                """)
+
+        @Argument(help: "The account.")
+        var name: String
+        @Argument(help: "The privileges, by their Windows names.")
+        var privileges: [String]
+        @OptionGroup var output: OutputOptions
+        @OptionGroup var runtime: RuntimeOptions
+
+        func run() throws {
+            try AccountCommand.change(name, runtime, output) { $0.grant = privileges }
+        }
+    }
+
+    struct Revoke: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Take privileges from an account.",
+            discussion: """
+                Example:
+                  guise account revoke files SeImpersonatePrivilege
+
+                Tokens that were given out keep it until their session ends.
+                """)
+
+        @Argument(help: "The account.")
+        var name: String
+        @Argument(help: "The privileges, by their Windows names.")
+        var privileges: [String]
+        @OptionGroup var output: OutputOptions
+        @OptionGroup var runtime: RuntimeOptions
+
+        func run() throws {
+            try AccountCommand.change(name, runtime, output) { $0.revoke = privileges }
+        }
+    }
+
+    struct Join: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Put an account into groups.",
+            discussion: """
+                Examples:
+                  guise account join alice staff
+                  guise account join staff Administrators
+                """)
+
+        @Argument(help: "The account, which may be a group.")
+        var name: String
+        @Argument(help: "The groups.")
+        var groups: [String]
+        @OptionGroup var output: OutputOptions
+        @OptionGroup var runtime: RuntimeOptions
+
+        func run() throws {
+            try AccountCommand.change(name, runtime, output) { $0.join = groups }
+        }
+    }
+
+    struct Leave: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Take an account out of groups.",
+            discussion: """
+                Example:
+                  guise account leave alice staff
+                """)
+
+        @Argument(help: "The account.")
+        var name: String
+        @Argument(help: "The groups.")
+        var groups: [String]
+        @OptionGroup var output: OutputOptions
+        @OptionGroup var runtime: RuntimeOptions
+
+        func run() throws {
+            try AccountCommand.change(name, runtime, output) { $0.leave = groups }
+        }
+    }
+
+    /// What grant, revoke, join and leave have in common.
+    fileprivate static func change(
+        _ name: String, _ runtime: RuntimeOptions, _ output: OutputOptions,
+        _ fill: (inout WireAccountChange) -> Void
+    ) throws {
+        var request = WireAccountChange()
+        request.name = name
+        fill(&request)
+        try show(try runtime.connect().call(.accountChange(request)), as: output)
+    }
+
+    fileprivate static func show(_ body: WireResponse.OneOf_Body, as output: OutputOptions) throws {
+        guard case .account(let record) = body else { throw AuthorityClient.surprise }
+        if output.json { try JSON.show(AccountView(record)) } else { AccountView(record).show() }
+    }
+}

@@ -1,0 +1,23 @@
+import ArgumentParser
+import ToolSupport
+
+/// The operator's tool.
+@main
+struct GuiseCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "guise",
+        abstract: "Run services that act as their clients, and keep the accounts they act as.",
+        discussion: """
+            Examples:
+              guise account add alice --uid 1001
+              guise account add files --service --uid 900 --grant SeImpersonatePrivilege
+              guise root add /srv/files
+              guise run files -- /usr/bin/fileservice
+
+            Exit codes: 0 done, 1 refused or failed, 64 called wrongly.
+            """,
+        version: Tool.version,
+        subcommands: [Run.self, AccountCommand.self, RootCommand.self])
+
+    static func main() { Tool.main(GuiseCommand.self, name: "guise") }
+}

@@ -1,0 +1,106 @@
+import ArgumentParser
+import CGuise
+import Glibc
+import Guise
+import GuiseProtocol
+import ToolSupport
+
+/// Security descriptors of files.
+@main
+struct SdCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sd",
+        abstract: "Show and set security descriptors.",
+        discussion: """
+            Examples:
+              sd show /srv/files/alice.txt
+              sd set /srv/files/alice.txt 'D:P(A;;FA;;;SY)(A;;FA;;;OW)'
+
+            Exit codes: 0 done, 1 refused or failed, 64 called wrongly.
+            """,
+        version: Tool.version,
+        subcommands: [Show.self, Set.self])
+
+    static func main() { Tool.main(SdCommand.self, name: "sd") }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show the descriptor of a file or folder.",
+            discussion: """
+                Examples:
+                  sd show /srv/files
+                  sd show /srv/files --sddl
+                  sd show /srv/files --json
+
+                This takes READ_CONTROL on the object.
+                """)
+
+        @Argument(help: "The file or folder.", completion: .file())
+        var path: String
+        @Flag(help: "Print the SDDL form alone.")
+        var sddl = false
+        @OptionGroup var output: OutputOptions
+        @OptionGroup var runtime: RuntimeOptions
+
+        func run() throws {
+            let authority = try runtime.connect()
+            let object = try ObjectReference(path)
+            let request = WireDescriptorGet.with { $0.path = object.path }
+            let body = try authority.call(.descriptorGet(request), descriptor: object.descriptor)
+            guard case .descriptor(let found) = body else { throw AuthorityClient.surprise }
+            if sddl { return Tool.say(found.sddl) }
+            let view = try DescriptorView(found, names: authority)
+            if output.json { try JSON.show(view) } else { view.show() }
+        }
+    }
+
+    struct Set: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Set the descriptor of a file or folder.",
+            discussion: """
+                Examples:
+                  sd set /srv/files/plan.txt 'O:BA'
+                  sd set /srv/files/plan.txt 'D:PAI(A;;FA;;;SY)(A;;FR;;;AU)'
+
+                Only the parts that are present are changed: O: the owner, G: the group, D:
+                who may do what, S: the label and auditing. This takes WRITE_OWNER for O:
+                and G:, WRITE_DAC for D:.
+                """)
+
+        @Argument(help: "The file or folder.", completion: .file())
+        var path: String
+        @Argument(help: "The descriptor, in SDDL.")
+        var sddl: String
+        @OptionGroup var runtime: RuntimeOptions
+
+        func run() throws {
+            let authority = try runtime.connect()
+            let object = try ObjectReference(path)
+            let request = WireDescriptorSet.with {
+                $0.path = object.path
+                $0.sddl = sddl
+            }
+            _ = try authority.call(.descriptorSet(request), descriptor: object.descriptor)
+        }
+    }
+}
+
+/// A file or folder: its path, and a descriptor of it where we can reach it ourselves. Under a managed root
+/// only the authority can.
+private struct ObjectReference: ~Copyable {
+    let path: String
+    let descriptor: Int32?
+
+    init(_ path: String) throws {
+        let opened = open(path, Int32(GUISE_O_PATH) | O_CLOEXEC)
+        guard opened >= 0 || errno == EACCES || errno == EPERM else {
+            throw ToolError("\(path): \(String(cString: strerror(errno)))")
+        }
+        self.path = try lexicalPath(path)
+        descriptor = opened >= 0 ? opened : nil
+    }
+
+    deinit {
+        if let descriptor { close(descriptor) }
+    }
+}
