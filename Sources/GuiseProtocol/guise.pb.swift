@@ -794,12 +794,16 @@ package nonisolated struct WireTokenOf: Sendable {
   package init() {}
 }
 
+/// The threads of a process, by id, those above `after`: as many as fit in one message. Of their tokens only
+/// the user and the integrity level.
 package nonisolated struct WireThreads: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   package var process: UInt32 = 0
+
+  package var after: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -871,6 +875,8 @@ package nonisolated struct WireThreadList: Sendable {
   // methods supported on all messages.
 
   package var threads: [WireThreadView] = []
+
+  package var more: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1256,8 +1262,9 @@ package nonisolated struct WireRoots: Sendable {
   package init() {}
 }
 
-/// The descriptor of an object, opened by the caller with O_PATH or by path under a managed root; decided
-/// with the caller's token: READ_CONTROL to get, WRITE_DAC and WRITE_OWNER to set what is present.
+/// The descriptor of an object, by its absolute path; decided with the caller's token: READ_CONTROL to get,
+/// WRITE_DAC, WRITE_OWNER and ACCESS_SYSTEM_SECURITY to set what is present. Outside managed roots only an
+/// administrator sets one.
 package nonisolated struct WireDescriptorGet: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -2422,7 +2429,7 @@ nonisolated extension WireTokenOf: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireThreads: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Threads"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}process\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}process\0\u{1}after\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2431,6 +2438,7 @@ nonisolated extension WireThreads: SwiftProtobuf.Message, SwiftProtobuf._Message
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.process) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.after) }()
       default: break
       }
     }
@@ -2440,11 +2448,15 @@ nonisolated extension WireThreads: SwiftProtobuf.Message, SwiftProtobuf._Message
     if self.process != 0 {
       try visitor.visitSingularUInt32Field(value: self.process, fieldNumber: 1)
     }
+    if self.after != 0 {
+      try visitor.visitSingularUInt32Field(value: self.after, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireThreads, rhs: WireThreads) -> Bool {
     if lhs.process != rhs.process {return false}
+    if lhs.after != rhs.after {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2571,7 +2583,7 @@ nonisolated extension WireThreadView: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension WireThreadList: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ThreadList"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}threads\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}threads\0\u{1}more\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2580,6 +2592,7 @@ nonisolated extension WireThreadList: SwiftProtobuf.Message, SwiftProtobuf._Mess
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.threads) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.more) }()
       default: break
       }
     }
@@ -2589,11 +2602,15 @@ nonisolated extension WireThreadList: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if !self.threads.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.threads, fieldNumber: 1)
     }
+    if self.more != false {
+      try visitor.visitSingularBoolField(value: self.more, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireThreadList, rhs: WireThreadList) -> Bool {
     if lhs.threads != rhs.threads {return false}
+    if lhs.more != rhs.more {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

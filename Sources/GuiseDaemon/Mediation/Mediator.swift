@@ -255,17 +255,15 @@ final class Mediator {
         guard trap.int(3) & GUISE_AT_EMPTY_PATH != 0, hasEmptyPath(trap, 1), trap.int(0) >= 0 else {
             return deny(trap, handle.deciding.user, "the call is not mediated yet, so an impersonating thread may not make it")
         }
-        var result = stat()
-        return answer(trap, to: trap.argument(2), &result) { fstat($0, &result) }
+        return answer(trap, to: trap.argument(2), stat()) { fstat($0, &$1) }
     }
 
     private func statxByDescriptor(_ trap: Trap, _ handle: ImpersonationHandle) -> Verdict {
         guard trap.int(2) & GUISE_AT_EMPTY_PATH != 0, hasEmptyPath(trap, 1), trap.int(0) >= 0 else {
             return deny(trap, handle.deciding.user, "the call is not mediated yet, so an impersonating thread may not make it")
         }
-        var result = statx()
-        return answer(trap, to: trap.argument(4), &result) {
-            guise_statx($0, "", trap.int(2), UInt32(truncatingIfNeeded: trap.argument(3)), &result)
+        return answer(trap, to: trap.argument(4), statx()) {
+            guise_statx($0, "", trap.int(2), UInt32(truncatingIfNeeded: trap.argument(3)), &$1)
         }
     }
 
@@ -275,15 +273,16 @@ final class Mediator {
 
     /// Asks about a descriptor of the caller and writes what was learnt into its memory.
     private func answer<Value>(
-        _ trap: Trap, to address: UInt64, _ value: inout Value, _ ask: (Int32) -> Int32
+        _ trap: Trap, to address: UInt64, _ empty: Value, _ ask: (Int32, inout Value) -> Int32
     ) -> Verdict {
+        var value = empty
         let descriptor = borrow(trap.int(0), of: trap)
         guard descriptor >= 0 else {
             trap.fail(-descriptor)
             return .answered
         }
         defer { close(descriptor) }
-        guard ask(descriptor) == 0 else {
+        guard ask(descriptor, &value) == 0 else {
             trap.fail(guise_errno())
             return .answered
         }

@@ -1,0 +1,62 @@
+import AccessControl
+import CGuise
+import Glibc
+import GuiseProtocol
+
+/// One connection of the control socket: the process that made it, and what it holds by it. Used on the
+/// control thread alone.
+final class ControlClient {
+    /// The most captures a process may hold at once.
+    static let largestCaptureCount = Attachment.largestHandleCount
+
+    let socket: Int32
+    let pid: Int32
+    /// The process for good, whatever becomes of its pid.
+    let identity: UInt64
+    let credentials: UnixCredentials
+    let peer: guise_peer
+    var attachment: Attachment?
+    /// What `guise run` asked for, until it hands over its listener.
+    var launch: Logon?
+    var captures: [UInt64: Captured] = [:]
+    private var lastCapture: UInt64 = 0
+
+    struct Captured {
+        let client: PeerCapture.Client
+        var handles: [ImpersonationLevel: ImpersonationHandle] = [:]
+    }
+
+    /// Takes over an accepted socket.
+    init(_ socket: Int32) throws(Refused) {
+        var peer = guise_peer()
+        let error = guise_peer_of(socket, &peer)
+        let identity = error == 0 && peer.pidfd >= 0 ? guise_pidfd_identity(peer.pidfd) : 0
+        if error == 0, peer.pidfd >= 0 { close(peer.pidfd) }
+        guard error == 0, peer.pid > 0, identity != 0, guise_socket_pass_credentials(socket) == 0 else {
+            close(socket)
+            throw Refused(.wrongNamespace, "the caller is gone, or in a pid namespace the authority does not see")
+        }
+        peer.pidfd = -1
+        self.socket = socket
+        pid = peer.pid
+        self.identity = identity
+        self.peer = peer
+        credentials = UnixCredentials(peer)
+    }
+
+    deinit { close(socket) }
+
+    func add(_ captured: Captured) throws(Refused) -> UInt64 {
+        guard captures.count < Self.largestCaptureCount else {
+            throw Refused(.limit, "process \(pid) holds \(captures.count) captured connections, and may no more")
+        }
+        lastCapture += 1
+        captures[lastCapture] = captured
+        return lastCapture
+    }
+
+    /// Sends a response; false when the process does not read what it asked for.
+    func answer(_ response: WireResponse, descriptor: Int32? = nil) -> Bool {
+        (try? ControlPacket.send(response, descriptor: descriptor, on: socket, waiting: false)) != nil
+    }
+}

@@ -1,0 +1,168 @@
+import AccessControl
+import CGuise
+import Glibc
+import GuiseProtocol
+
+/// Attaching, capturing clients, and handles for acting as them.
+extension Requests {
+    func attach(_ request: WireAttach, _ client: ControlClient) throws(Refused) -> Answer {
+        guard client.attachment == nil else {
+            throw Refused(.alreadyAttached, "process \(client.pid) is attached already")
+        }
+        guard Int32(bitPattern: request.pid) == client.pid else {
+            throw Refused(
+                .wrongNamespace, "the process calls itself \(request.pid), and the authority sees it as"
+                    + " \(client.pid): it is in a pid namespace of its own, and could not be told by its threads")
+        }
+        let count = Int(request.threads)
+        guard count >= 16, count <= IdentityPage.largestCount, count & (count - 1) == 0,
+            request.nonce.count == 16
+        else { throw Refused(.badRequest, "attach with a power of two of slots and a nonce of 16 bytes") }
+        let size = IdentityPage.size(count: count)
+        let descriptor = guise_memfd_sealed("guise-identity", size)
+        guard descriptor >= 0 else {
+            throw Refused(.internal, "no memory for the identity page: \(errnoText(-descriptor))")
+        }
+        let base = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+        guard let base, base != MAP_FAILED else {
+            close(descriptor)
+            throw Refused(.internal, "the identity page cannot be mapped: \(errnoText(guise_errno()))")
+        }
+        let attachment: Attachment
+        do throws(Refused) {
+            attachment = Attachment(
+                pid: client.pid, identity: client.identity, logon: try logon(client),
+                service: context.processes.service(of: client.identity),
+                page: IdentityPage(base: base, count: count),
+                nonce: (request.nonceAddress, Array(request.nonce)))
+        } catch {
+            munmap(base, size)
+            close(descriptor)
+            throw error
+        }
+        guard context.processes.add(attachment) else {
+            close(descriptor)
+            throw Refused(.alreadyAttached, "process \(client.pid) is attached by another connection already")
+        }
+        client.attachment = attachment
+        var attached = WireAttached()
+        attached.mediated = attachment.service != nil
+        attached.pageSize = UInt32(size)
+        attached.token = WireTokenView(
+            attachment.logon.token, credentials: attachment.logon.credentials, names: accounts.directory)
+        return .with(.attached(attached), descriptor: descriptor)
+    }
+
+    private func attachment(_ client: ControlClient) throws(Refused) -> Attachment {
+        guard let attachment = client.attachment else {
+            throw Refused(.badRequest, "attach first")
+        }
+        return attachment
+    }
+
+    func capture(_ socket: Int32?, _ client: ControlClient) throws(Refused) -> WireResponse.OneOf_Body {
+        let attachment = try attachment(client)
+        guard let socket else { throw Refused(.badRequest, "a capture needs the accepted socket with it") }
+        let captured = try capture.capture(socket)
+        let number = try client.add(ControlClient.Captured(client: captured))
+        var answer = WireCaptured()
+        answer.capture = number
+        answer.level = WireLevel(captured.level)
+        do throws(Refused) {
+            answer.handle = try handle(number, at: captured.level, client, attachment).number
+        } catch {
+            answer.refusal = error.wire
+        }
+        return .captured(answer)
+    }
+
+    func openHandle(_ request: WireOpenHandle, _ client: ControlClient) throws(Refused) -> WireResponse.OneOf_Body {
+        let attachment = try attachment(client)
+        guard let captured = client.captures[request.capture], let limit = ImpersonationLevel(request.atMost)
+        else { throw Refused(.notFound, "there is no capture \(request.capture), or no such level") }
+        let handle = try handle(request.capture, at: min(limit, captured.client.level), client, attachment)
+        var answer = WireHandle()
+        answer.handle = handle.number
+        answer.level = WireLevel(handle.token.level)
+        return .handle(answer)
+    }
+
+    /// A handle for acting as a captured client at a level, once every gate was passed.
+    private func handle(
+        _ number: UInt64, at level: ImpersonationLevel, _ client: ControlClient, _ attachment: Attachment
+    ) throws(Refused) -> ImpersonationHandle {
+        guard var captured = client.captures[number] else {
+            throw Refused(.notFound, "there is no capture \(number)")
+        }
+        if let known = captured.handles[level] { return known }
+        let token = Token.Impersonation(captured.client.token, level: level)
+        let refusal = ImpersonationGate.impersonationGate(
+            service: attachment.logon.token.token, client: token.token, level: level,
+            clientLogonByServiceSession: false)
+        let service = attachment.service?.name
+        if let refusal {
+            let refused = Refused(refusal, service: attachment.logon.token.token, accounts)
+            context.audit.refusal(
+                refused, of: token.token.user, by: client.pid, service: service, client: captured.client.pid)
+            throw refused
+        }
+        guard let handle = attachment.open(token, credentials: captured.client.credentials) else {
+            throw Refused(
+                .limit, "process \(client.pid) has \(Attachment.largestHandleCount) handles open, and may no more")
+        }
+        context.audit.impersonation(token, by: client.pid, service: service, client: captured.client.pid)
+        captured.handles[level] = handle
+        client.captures[number] = captured
+        return handle
+    }
+
+    func closeCapture(_ request: WireCloseCapture, _ client: ControlClient) -> WireResponse.OneOf_Body {
+        if let captured = client.captures.removeValue(forKey: request.capture) {
+            client.attachment?.close(captured.handles.values.map(\.number))
+        }
+        return .done(.init())
+    }
+
+    func capturedToken(
+        _ request: WireCapturedToken, _ client: ControlClient
+    ) throws(Refused) -> WireResponse.OneOf_Body {
+        guard let captured = client.captures[request.capture]?.client else {
+            throw Refused(.notFound, "there is no capture \(request.capture)")
+        }
+        guard captured.level >= .identification else {
+            throw Refused(.accessDenied, "the client connected at level Anonymous: nothing of it is known")
+        }
+        return .token(
+            WireTokenView(
+                Token.Impersonation(captured.token, level: captured.level),
+                credentials: captured.credentials, names: accounts.directory))
+    }
+
+    func register(
+        _ request: WireRegister, _ socket: Int32?, _ client: ControlClient
+    ) throws(Refused) -> WireResponse.OneOf_Body {
+        guard let socket, let level = ImpersonationLevel(request.level) else {
+            throw Refused(.badRequest, "register needs a socket that is not connected yet, and a level")
+        }
+        try registrations.add(socket, process: client.identity, logon: try logon(client), level: level)
+        return .registered(.init())
+    }
+}
+
+extension Refused {
+    init(_ refusal: ImpersonationGate.GateRefusal, service: Token, _ accounts: AccountStore) {
+        let name = accounts.name(of: service.user) ?? service.user.description
+        switch refusal {
+        case .noPrivilege:
+            self.init(
+                .noPrivilege, "\(name) does not hold SeImpersonatePrivilege, so it may not act as another user;"
+                    + " an administrator grants it with `guise account grant NAME SeImpersonatePrivilege`")
+        case .restricted:
+            self.init(
+                .restricted, "\(name) runs restricted, and may not act under an unrestricted token of the same user")
+        case .integrity(let client, let service):
+            self.init(
+                .integrity, "the client's integrity level (\(client)) is above that of \(name) (\(service))")
+        }
+    }
+}

@@ -1,0 +1,148 @@
+import AccessControl
+import CGuise
+import Glibc
+import GuiseProtocol
+
+/// Looking at the tokens of processes and threads.
+extension Requests {
+    /// The threads that fit in one answer.
+    private static let threadsPerPage = 200
+
+    /// A process that somebody asks about.
+    private struct Subject {
+        let pid: Int32
+        let logon: Logon
+        let attachment: Attachment?
+        let service: MediatedService?
+    }
+
+    func tokenOf(_ request: WireTokenOf, _ client: ControlClient) throws(Refused) -> WireResponse.OneOf_Body {
+        let pid = request.process == 0 ? client.pid : Int32(bitPattern: request.process)
+        let subject = try subject(pid, client)
+        let thread = Int32(bitPattern: request.thread)
+        if thread != 0 {
+            guard access("/proc/\(pid)/task/\(thread)", F_OK) == 0 else {
+                throw Refused(.notFound, "process \(pid) has no thread \(thread)")
+            }
+        }
+        return .thread(view(subject, thread: thread, whole: true))
+    }
+
+    func threads(_ request: WireThreads, _ client: ControlClient) throws(Refused) -> WireResponse.OneOf_Body {
+        let subject = try subject(Int32(bitPattern: request.process), client)
+        guard let directory = opendir("/proc/\(subject.pid)/task") else {
+            throw Refused(.notFound, "there is no process \(subject.pid)")
+        }
+        defer { closedir(directory) }
+        var ids: [Int32] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if let id = Int32(name), id > Int32(bitPattern: request.after) { ids.append(id) }
+        }
+        ids.sort()
+        var list = WireThreadList()
+        list.more = ids.count > Self.threadsPerPage
+        list.threads = ids.prefix(Self.threadsPerPage).map { view(subject, thread: $0, whole: false) }
+        return .threads(list)
+    }
+
+    /// The process, if the caller may look at it: by the process's descriptor, PROCESS_QUERY_INFORMATION.
+    private func subject(_ pid: Int32, _ client: ControlClient) throws(Refused) -> Subject {
+        if pid == client.pid {
+            return Subject(
+                pid: pid, logon: try logon(client), attachment: client.attachment,
+                service: context.processes.service(of: client.identity))
+        }
+        let identity = ProcessDirectory.identity(of: pid)
+        guard identity != 0, let credentials = UnixCredentials(ofProcess: pid) else {
+            throw Refused(.notFound, "there is no process \(pid)")
+        }
+        let attachment = context.processes.attachment(of: identity)
+        let service = context.processes.service(of: identity)
+        var logon = attachment?.logon ?? service?.logon
+        if logon == nil {
+            do { logon = try tokens.logon(credentials) } catch { throw Refused(error) }
+        }
+        guard let logon else { throw Refused(.internal, "process \(pid) has no token") }
+        let subject = Subject(pid: pid, logon: logon, attachment: attachment, service: service)
+        guard ProcessDirectory.identity(of: pid) == identity else {
+            throw Refused(.notFound, "process \(pid) ended meanwhile")
+        }
+        let asking = try self.logon(client).token.token
+        let decision = try? AccessCheck<ProcessKind>.decide(
+            subject.logon.token.processDescriptor, token: asking, desired: .queryInformation)
+        guard decision?.isAllowed == true else {
+            throw Refused(
+                .accessDenied, "the token of process \(pid) is shown to its own user and to administrators only")
+        }
+        return subject
+    }
+
+    private func view(_ subject: Subject, thread: Int32, whole: Bool) -> WireThreadView {
+        var view = WireThreadView()
+        view.process = UInt32(bitPattern: subject.pid)
+        view.thread = UInt32(bitPattern: thread)
+        var name = [UInt8](repeating: 0, count: 64)
+        let file = thread == 0 ? "/proc/\(subject.pid)/comm" : "/proc/\(subject.pid)/task/\(thread)/comm"
+        let length = guise_file_read(file, &name, name.count)
+        view.command = String(decoding: name[..<max(0, length)].prefix { $0 != 0x0A }, as: UTF8.self)
+        view.attached = subject.attachment != nil
+        view.mediated = subject.service != nil
+        let directory = accounts.directory
+        let identity = thread == 0 ? nil : subject.attachment?.identity(ofThread: thread)
+        switch identity {
+        case .client(let handle):
+            view.impersonating = true
+            view.level = WireLevel(handle.token.level)
+            view.token = WireTokenView(handle.token, credentials: handle.credentials, names: directory)
+        case .unknown:
+            // The thread acts under what is gone: every decision is a refusal, as for nobody.
+            view.impersonating = true
+            view.level = .anonymous
+            view.token = WireTokenView(Token.Impersonation(.anonymous, level: .anonymous), names: directory)
+        case .process, nil:
+            view.token = WireTokenView(
+                subject.logon.token, credentials: subject.logon.credentials, names: directory)
+        }
+        if !whole {
+            view.token.groups = []
+            view.token.privileges = []
+            view.token.unixGroups = []
+        }
+        return view
+    }
+}
+
+extension Token.Primary {
+    /// Who may do what with a process under this token: its user, SYSTEM and administrators everything.
+    var processDescriptor: SecurityDescriptor {
+        let everything: UInt32 = 0x1f_ffff
+        let entries: [ACE] = [
+            .allow(token.user, everything), .allow(.system, everything), .allow(.administrators, everything),
+        ]
+        // Three short entries fit into any list; if they did not, nobody would have access.
+        return SecurityDescriptor(
+            owner: token.user, group: nil, dacl: .present((try? ACL(entries)) ?? .empty))
+    }
+}
+
+extension UnixCredentials {
+    /// The effective credentials of a process, from /proc; nil when there is none.
+    init?(ofProcess pid: Int32) {
+        var text = [UInt8](repeating: 0, count: 8192)
+        let length = guise_file_read("/proc/\(pid)/status", &text, text.count)
+        guard length > 0 else { return nil }
+        var fields: [String: [UInt32]] = [:]
+        for line in String(decoding: text[..<length], as: UTF8.self).split(separator: "\n") {
+            let parts = line.split(separator: ":", maxSplits: 1)
+            guard parts.count == 2, ["Uid", "Gid", "Groups"].contains(parts[0]) else { continue }
+            fields[String(parts[0])] = parts[1].split { $0 == "\t" || $0 == " " }.compactMap { UInt32($0) }
+        }
+        guard let uids = fields["Uid"], uids.count == 4, let gids = fields["Gid"], gids.count == 4,
+            let groups = fields["Groups"]
+        else { return nil }
+        self.init(uid: uids[1], gid: gids[1], groups: groups)
+    }
+}

@@ -1,0 +1,102 @@
+import AccessControl
+import CGuise
+import Glibc
+import GuiseProtocol
+
+/// Starting mediated services: what `guise run` asks for.
+extension Requests {
+    func launch(_ request: WireLaunch, _ client: ControlClient) throws(Refused) -> WireResponse.OneOf_Body {
+        guard client.launch == nil, client.attachment == nil,
+            context.processes.service(of: client.identity) == nil
+        else { throw Refused(.badRequest, "this process starts, or is, a service already") }
+        guard let account = accounts.account(named: request.account) else {
+            throw Refused(
+                .notFound, "there is no account \"\(request.account)\"; add one with `guise account add --service`")
+        }
+        guard client.credentials.isRoot || client.credentials.uid == account.unixID else {
+            throw Refused(.accessDenied, "only root, or its own Unix user, may start the service \(account.name)")
+        }
+        for namespace in ["mnt", "pid", "net", "user"] {
+            guard sameNamespace(namespace, client.pid) else {
+                throw Refused(
+                    .wrongNamespace, "the service would run in a \(namespace) namespace other than the"
+                        + " authority's, where paths and peers mean something else")
+            }
+        }
+        guard sameFile("/proc/\(client.pid)/root", "/proc/self/root") else {
+            throw Refused(.wrongNamespace, "the service would run in a chroot, where paths mean something else")
+        }
+        let logon: Logon
+        do throws(LogonError) {
+            logon = try tokens.serviceLogon(named: request.account)
+        } catch { throw Refused(error) }
+        client.launch = logon
+        var launched = WireLaunched()
+        launched.unixUser = logon.credentials.uid
+        launched.unixGroup = logon.credentials.gid
+        launched.unixGroups = logon.credentials.groups
+        return .launched(launched)
+    }
+
+    func mediate(_ request: WireMediate, _ client: ControlClient) throws(Refused) -> Answer {
+        guard let logon = client.launch else { throw Refused(.badRequest, "launch first") }
+        try checkConfined(client.pid, as: logon.credentials)
+        let pidfd = guise_pidfd_open(client.pid, false)
+        guard pidfd >= 0 else { throw Refused(.notFound, "process \(client.pid) is gone") }
+        defer { close(pidfd) }
+        guard guise_pidfd_identity(pidfd) == client.identity else {
+            throw Refused(.notFound, "process \(client.pid) is gone")
+        }
+        let listener = guise_pidfd_getfd(pidfd, Int32(bitPattern: request.listener))
+        guard listener >= 0 else {
+            throw Refused(.badRequest, "the listener cannot be taken over: \(errnoText(-listener))")
+        }
+        guard guise_notification_is_listener(listener) else {
+            close(listener)
+            throw Refused(.badRequest, "descriptor \(request.listener) is no seccomp listener")
+        }
+        client.launch = nil
+        let name = accounts.name(of: logon.token.token.user) ?? logon.token.token.user.description
+        let service = MediatedService(name: name, logon: logon, listener: listener)
+        context.processes.add(service)
+        context.processes.admit(client.pid, to: service)
+        context.audit.service("started", name, pid: client.pid)
+        return .mediating(service, .done(.init()))
+    }
+
+    /// The process has nothing left but the service's own user: no other id, no capability, no way to gain
+    /// any, a filter, one thread.
+    private func checkConfined(_ pid: Int32, as user: UnixCredentials) throws(Refused) {
+        var text = [UInt8](repeating: 0, count: 8192)
+        let length = guise_file_read("/proc/\(pid)/status", &text, text.count)
+        guard length > 0 else { throw Refused(.notFound, "process \(pid) is gone") }
+        var fields: [Substring: [Substring]] = [:]
+        let whole = String(decoding: text[..<length], as: UTF8.self)
+        for line in whole.split(separator: "\n") {
+            let parts = line.split(separator: ":", maxSplits: 1)
+            if parts.count == 2 { fields[parts[0]] = parts[1].split { $0 == "\t" || $0 == " " } }
+        }
+        let uid = Substring("\(user.uid)")
+        let none = Substring("0000000000000000")
+        guard fields["Uid"] == [uid, uid, uid, uid], user.uid != 0,
+            fields["CapPrm"] == [none], fields["CapEff"] == [none], fields["CapInh"] == [none],
+            fields["CapAmb"] == [none], fields["NoNewPrivs"] == ["1"], fields["Seccomp"] == ["2"],
+            fields["Threads"] == ["1"]
+        else {
+            throw Refused(
+                .badRequest, "the process is not confined: it needs uid \(user.uid), no capabilities,"
+                    + " no_new_privs, a seccomp filter and one thread")
+        }
+    }
+
+    private func sameNamespace(_ kind: String, _ pid: Int32) -> Bool {
+        sameFile("/proc/\(pid)/ns/\(kind)", "/proc/self/ns/\(kind)")
+    }
+
+    private func sameFile(_ one: String, _ other: String) -> Bool {
+        var first = stat()
+        var second = stat()
+        return stat(one, &first) == 0 && stat(other, &second) == 0 && first.st_ino == second.st_ino
+            && first.st_dev == second.st_dev
+    }
+}
