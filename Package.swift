@@ -86,6 +86,12 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
+        .executableTarget(
+            name: "guise-example-files", dependencies: ["Guise"], path: "Examples/FileService",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "guise-example-client", dependencies: ["AccessControl", "Guise"], path: "Examples/FileClient",
+            swiftSettings: strict),
         .testTarget(name: "AccessControlTests", dependencies: ["AccessControl"], swiftSettings: strict),
         .testTarget(
             name: "GuiseDaemonTests",

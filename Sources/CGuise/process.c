@@ -156,3 +156,8 @@ ssize_t guise_file_read(const char *path, void *out, size_t capacity) {
 int guise_statx(int directory, const char *path, int flags, unsigned mask, struct statx *out) {
     return statx(directory, path, flags, mask, out);
 }
+
+bool guise_is_pidfs(int descriptor) {
+    struct statfs status;
+    return fstatfs(descriptor, &status) == 0 && status.f_type == 0x50494446;  // PID_FS_MAGIC
+}

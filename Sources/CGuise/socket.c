@@ -227,3 +227,18 @@ int guise_diag_peer(int diag, uint32_t inode, uint64_t cookie, uint32_t *peer_in
 bool guise_diag_exists(int diag, uint32_t inode, uint64_t cookie) {
     return ask(diag, inode, cookie, NULL, NULL) != -ENOENT;
 }
+
+int guise_notify(const char *socket_name, const char *message) {
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    size_t length = strlen(socket_name);
+    if (length == 0 || length >= sizeof name.sun_path) return -EINVAL;
+    memcpy(name.sun_path, socket_name, length);
+    if (socket_name[0] == '@') name.sun_path[0] = 0;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    ssize_t sent = sendto(fd, message, strlen(message), MSG_NOSIGNAL, (struct sockaddr *)&name,
+                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+    int error = errno;
+    close(fd);
+    return sent < 0 ? -error : 0;
+}

@@ -144,6 +144,9 @@ public func currentToken() throws(GuiseError) -> TokenDescription {
         process: UInt32(getpid()), thread: UInt32(bitPattern: guise_gettid()))
 }
 
+/// The id of the calling thread, as `idn show PID/TID` takes it; gettid(2).
+public var currentThreadID: Int32 { guise_gettid() }
+
 /// Starts a detached thread.
 private func startThread(_ body: @escaping @Sendable () -> Void) {
     final class Box: Sendable {

@@ -107,9 +107,8 @@ public final class Connection: Sendable {
         return try body()
     }
 
-    /// The client's token, for inspection; it needs level Identification.
-    ///
-    /// - Throws: ``GuiseError/accessDenied(_:)`` when the client connected at Anonymous.
+    /// The client's token, for inspection. Of a client that connected at Anonymous nothing is known: its token
+    /// is the Anonymous one, user `S-1-5-7`.
     public func clientToken() throws(GuiseError) -> TokenDescription { try captured().token() }
 
     @inline(__always)

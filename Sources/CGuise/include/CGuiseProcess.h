@@ -30,6 +30,7 @@ int guise_xattr_set(int descriptor, const char *name, const void *bytes, size_t 
 
 int guise_memfd_sealed(const char *name, size_t size);   // of this size for ever, F_SEAL_SHRINK | F_SEAL_GROW
 bool guise_is_procfs(int descriptor);
+bool guise_is_pidfs(int descriptor);
 int guise_duplicate(int descriptor);                     // close-on-exec
 int guise_clear_nonblocking(int descriptor);
 int guise_statx(int directory, const char *path, int flags, unsigned mask, struct statx *out);

@@ -42,6 +42,9 @@ int guise_socket_domain(int socket);
 int guise_socket_type(int socket);
 int guise_socket_pass_credentials(int socket);
 
+// One datagram to a socket named as NOTIFY_SOCKET names it: by path, or abstract after an @.
+int guise_notify(const char *socket_name, const char *message);
+
 uint64_t guise_socket_cookie(int socket);                 // SO_COOKIE, unique until restart; 0 on failure
 uint32_t guise_socket_inode(int socket);                  // 0 on failure
 

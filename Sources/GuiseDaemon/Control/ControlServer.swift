@@ -218,7 +218,10 @@ package final class ControlServer: @unchecked Sendable {
     // MARK: The runtime directory
 
     private static func prepare(_ directory: String) throws {
-        if mkdir(directory, 0o755) != 0, guise_errno() != EEXIST {
+        if mkdir(directory, 0o700) == 0 {
+            // Everybody connects; the umask is not to decide that.
+            chmod(directory, 0o755)
+        } else if guise_errno() != EEXIST {
             throw ControlServerError.unusable("making \(directory) failed: \(errnoText(guise_errno()))")
         }
         var status = stat()

@@ -129,9 +129,6 @@ extension Requests {
         guard let captured = client.captures[request.capture]?.client else {
             throw Refused(.notFound, "there is no capture \(request.capture)")
         }
-        guard captured.level >= .identification else {
-            throw Refused(.accessDenied, "the client connected at level Anonymous: nothing of it is known")
-        }
         return .token(
             WireTokenView(
                 Token.Impersonation(captured.token, level: captured.level),

@@ -1,0 +1,103 @@
+import CGuise
+import Glibc
+import Logging
+import ServiceLifecycle
+
+/// The authority as a process: from its two directories to a clean stop.
+package enum AuthorityProcess {
+    /// Of the authority and its protocol's users.
+    package static let version = "0.1.0"
+
+    /// Why the authority does not start.
+    enum StartError: Error, CustomStringConvertible {
+        case notRoot
+        case kernel(String)
+
+        var description: String {
+            switch self {
+            case .notRoot: "it has to run as root: only root takes on its clients' credentials"
+            case .kernel(let missing): "this kernel lacks \(missing); Linux 6.9 or newer is needed"
+            }
+        }
+    }
+
+    /// Runs until SIGTERM or SIGINT.
+    ///
+    /// - Parameters:
+    ///   - state: the directory of the accounts, which only root may write.
+    ///   - runtime: the directory of the control socket.
+    package static func run(state: String, runtime: String) async throws {
+        guard geteuid() == 0 else { throw StartError.notRoot }
+        try checkKernel()
+        raiseDescriptorLimit()
+        // A reader that went away is an error of one call, not the end of the authority.
+        signal(SIGPIPE, SIG_IGN)
+        umask(0o077)
+        let log = Logger(label: "guised") { StreamLogHandler.standardError(label: $0) }
+        let accounts = try AccountStore(directory: state)
+        let server = try ControlServer(runtimeDirectory: runtime, accounts: accounts, log: log)
+        log.info("ready", metadata: ["runtime": "\(runtime)", "state": "\(state)"])
+        notifyReady()
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [.init(service: ControlService(server: server))],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: log))
+        try await group.run()
+        log.info("stopped")
+    }
+
+    /// Writes a line to standard error.
+    package static func complain(_ line: String) {
+        let bytes = Array((line + "\n").utf8)
+        _ = write(STDERR_FILENO, bytes, bytes.count)
+    }
+
+    private static func checkKernel() throws {
+        let own = guise_pidfd_open(getpid(), false)
+        guard own >= 0 else { throw StartError.kernel("pidfd_open") }
+        defer { close(own) }
+        let thread = guise_pidfd_open(guise_gettid(), true)
+        guard thread >= 0 else { throw StartError.kernel("pidfds of threads (PIDFD_THREAD)") }
+        defer { close(thread) }
+        // On pidfs every process has an inode of its own; before it all shared one.
+        guard guise_pidfd_identity(own) != 0, guise_is_pidfs(own) else { throw StartError.kernel("pidfs") }
+    }
+
+    private static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        guard getrlimit(resource, &limit) == 0 else { return }
+        limit.rlim_cur = max(limit.rlim_max, 1 << 19)
+        limit.rlim_max = limit.rlim_cur
+        if setrlimit(resource, &limit) != 0, getrlimit(resource, &limit) == 0 {
+            limit.rlim_cur = limit.rlim_max
+            setrlimit(resource, &limit)
+        }
+    }
+
+    /// sd_notify(3), by its documented protocol: one datagram to the socket in the environment.
+    private static func notifyReady() {
+        guard let name = getenv("NOTIFY_SOCKET") else { return }
+        if guise_notify(name, "READY=1") != 0 { complain("guised: telling \(String(cString: name)) failed") }
+        unsetenv("NOTIFY_SOCKET")
+    }
+}
+
+/// Runs the control thread for as long as the service group wants it.
+private struct ControlService: Service {
+    let server: ControlServer
+
+    func run() async throws {
+        await withGracefulShutdownHandler {
+            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+                let started = SystemThread.start("guise-control") {
+                    server.run()
+                    continuation.resume()
+                }
+                if !started { continuation.resume() }
+            }
+        } onGracefulShutdown: {
+            server.stop()
+        }
+    }
+}
