@@ -14,8 +14,8 @@ final class FileOpener {
         case waits
     }
 
-    private let files: UnixFiles
-    private let roots: ManagedRoots
+    let files: UnixFiles
+    let roots: ManagedRoots
     /// Devices known not to be proc file systems, to ask once for each.
     private var ordinaryDevices: Set<UInt64> = []
 
@@ -65,7 +65,7 @@ final class FileOpener {
 
     /// Whether modes hold the caller back at all. Where they do not, they would not keep it out of a managed
     /// root that a link leads to, either: only the walk sees that.
-    private func mayPassModes(_ caller: Caller) -> Bool { caller.credentials?.isRoot ?? false }
+    func mayPassModes(_ caller: Caller) -> Bool { caller.credentials?.isRoot ?? false }
 
     // MARK: The kernel's lookup
 
@@ -121,7 +121,7 @@ final class FileOpener {
         return outcome
     }
 
-    private func isInProcessFileSystem(_ descriptor: Int32, _ device: UInt64) -> Bool {
+    func isInProcessFileSystem(_ descriptor: Int32, _ device: UInt64) -> Bool {
         if ordinaryDevices.contains(device) { return false }
         guard !isProcessFileSystem(descriptor) else { return true }
         // A device number can be given to another mount later, so only those with a disk are remembered.
@@ -264,7 +264,7 @@ final class FileOpener {
         return reopen(object.number, request)
     }
 
-    private func refusal(
+    func refusal(
         of rights: AccessMask<FileKind>, on object: Int32, _ caller: Caller
     ) -> Outcome? {
         let decision = StoredDescriptor.read(of: object) { bytes -> Result<Bool, AccessCheckError> in
