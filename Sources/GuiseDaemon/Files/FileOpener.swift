@@ -41,6 +41,27 @@ final class FileOpener {
         _ path: UnsafeBufferPointer<CChar>, from start: Start, _ request: OpenRequest, as caller: Caller,
         mayWait: Bool
     ) -> Outcome {
+        let outcome = find(path, from: start, request, as: caller, mayWait: mayWait)
+        guard request.has(OpenRequest.Flag.path), case .descriptor(let found) = outcome else { return outcome }
+        return readable(OwnedDescriptor(found), as: caller)
+    }
+
+    /// The kernel puts no O_PATH descriptor into another process's table (SECCOMP_IOCTL_NOTIF_ADDFD takes none).
+    /// One that is open for reading serves, for a caller who may read.
+    private func readable(_ object: OwnedDescriptor, as caller: Caller) -> Outcome {
+        let located: Located
+        do throws(FileError) { located = try self.located(object) } catch { return .failed(error.errno) }
+        guard located.status.isDirectory || located.status.isRegular else { return .failed(EOPNOTSUPP) }
+        let request = OpenRequest(directory: AT_FDCWD, flags: 0, mode: 0)
+        return located.isManaged
+            ? openManaged(object, located.status, request, caller, false)
+            : "/proc/self/fd/\(object.number)".withCString { openByKernel(AT_FDCWD, $0, request, caller, false) }
+    }
+
+    private func find(
+        _ path: UnsafeBufferPointer<CChar>, from start: Start, _ request: OpenRequest, as caller: Caller,
+        mayWait: Bool
+    ) -> Outcome {
         guard !path.isEmpty else { return .failed(ENOENT) }
         switch start {
         case .top:
@@ -151,12 +172,20 @@ final class FileOpener {
                 // Somebody was quicker: what is there now decides.
                 if case .failed(EEXIST, nil) = outcome, !request.has(OpenRequest.Flag.exclusive) { continue }
                 return outcome
-            case .unix(let directory, let name, let isMagic):
+            case .unix(let directory, let name):
                 var request = request
                 request.resolve = 0
-                if !isMagic { request.flags |= OpenRequest.Flag.noFollow }
-                if path.last == 0x2F, !isMagic { request.flags |= OpenRequest.Flag.directory }
+                request.flags |= OpenRequest.Flag.noFollow
+                if path.last == 0x2F { request.flags |= OpenRequest.Flag.directory }
                 return openByKernel(directory.number, name, request, caller, mayWait)
+            case .reached(let object):
+                var request = request
+                request.resolve = 0
+                return "/proc/self/fd/\(object.number)".withCString {
+                    openByKernel(AT_FDCWD, $0, request, caller, mayWait)
+                }
+            case .ownDescriptors(let object):
+                return request.writes ? .failed(EISDIR) : reopen(object.number, request)
             }
         }
         return .failed(EAGAIN)

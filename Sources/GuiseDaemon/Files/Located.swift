@@ -153,9 +153,11 @@ extension FileOpener {
         case .missing: throw FileError(ENOENT)
         case .managed(let object, let status):
             return Located(object: object, status: status, root: roots.root(containing: object.number))
-        case .unix(let directory, let name, let isMagic):
+        case .reached(let object), .ownDescriptors(let object):
+            return try located(object)
+        case .unix(let directory, let name):
             guard let credentials = caller.credentials else { throw FileError(EACCES) }
-            let how = open_how(isMagic ? OpenRequest.Flag.path : OpenRequest.Flag.path | OpenRequest.Flag.noFollow)
+            let how = open_how(OpenRequest.Flag.path | OpenRequest.Flag.noFollow)
             let found = files.open(as: credentials, directory.number, name, how)
             guard found >= 0 else { throw FileError(-found) }
             let object = OwnedDescriptor(found)
