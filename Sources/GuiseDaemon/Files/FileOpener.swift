@@ -66,6 +66,7 @@ final class FileOpener {
         switch start {
         case .top:
             if let (root, rest) = roots.root(spelledBy: path) {
+                if root.isUnavailable { return .failed(EACCES, rule: "the managed root is unavailable; see the log") }
                 if let outcome = openBelow(root, path, rest, request, caller, mayWait) { return outcome }
             } else if !mayPassModes(caller), let outcome = openInUnixPlace(AT_FDCWD, path.baseAddress!, request, caller, mayWait) {
                 return outcome
