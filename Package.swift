@@ -7,6 +7,17 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+// Fuzz targets are built by scripts/fuzz alone: they take the sanitizer's flags.
+let fuzzers: [Target] =
+    Context.environment["GUISE_FUZZ"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "fuzz-control", dependencies: ["CGuise", "GuiseDaemon", "GuiseProtocol"], path: "Fuzz/Control",
+            exclude: ["Corpus"],
+            swiftSettings: strict)
+    ]
+
 let package = Package(
     name: "guise",
     products: [
@@ -108,6 +119,6 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(name: "GuiseTests", dependencies: ["Guise", "GuiseDaemon"], swiftSettings: strict),
-    ],
+    ] + fuzzers,
     swiftLanguageModes: [.v6]
 )
