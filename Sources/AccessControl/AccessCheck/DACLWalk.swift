@@ -30,6 +30,7 @@ extension Evaluation {
         let ownerRoles = token.table.roles(of: owner)
         var granted = ownerBits(dacl, isOwner: !ownerRoles.isDisjoint(with: subject.allow))
         var denied: UInt32 = 0
+        var budget = ConditionCode.workBudget
         var cursor = dacl.makeCursor()
         while let ace = cursor.next() {
             let type = ace.type
@@ -47,12 +48,23 @@ extension Evaluation {
             if isAllow, type.layout == .object, ace.objectFlags & 1 != 0 { continue }
             let roles = roles(of: ace.sid, ownerRoles, principalSelf)
             guard !roles.isDisjoint(with: isAllow ? subject.allow : subject.deny) else { continue }
-            // A condition that cannot be evaluated grants nothing and refuses everything.
-            if isAllow, type.isCallback { continue }
+            if type.isCallback {
+                // A condition that is unknown grants nothing and refuses everything.
+                let truth = truth(of: ace, isAllow ? subject.allow : subject.deny, denying: !isAllow, &budget)
+                if isAllow ? truth != .yes : truth == .no { continue }
+            }
             if isAllow { granted |= bits } else { denied |= bits }
             if relevant & ~(granted | denied) == 0 { break }
         }
         return granted
+    }
+
+    /// The value of an entry's condition.
+    @inline(never)
+    func truth(of ace: RawACE, _ roles: SIDTable.Roles, denying: Bool, _ budget: inout Int) -> Truth {
+        ConditionEvaluator(
+            code: ace.applicationData, token: token, sacl: view.rawSACL, roles: roles, denying: denying
+        ).evaluate(budget: &budget)
     }
 
     /// The owner's implicit rights, unless an entry for OWNER RIGHTS speaks for the owner.
