@@ -14,7 +14,8 @@ private func descriptor(entries: Int, lastGroup: UInt32) throws -> [UInt8] {
     for index in 0..<entries - 1 { aces.append(.allow(try account(5000 + UInt32(index)), 0x1f01ff)) }
     aces.append(.allow(try account(2000 + lastGroup), 0x120089))
     return SecurityDescriptor(
-        owner: try account(1), group: try account(2), dacl: .present(try ACL(aces))).bytes
+        owner: try account(1), group: try account(2), dacl: .present(try ACL(aces))
+    ).bytes
 }
 
 func accessCheckSuite() throws {

@@ -51,14 +51,22 @@ extension Claim {
         flags = raw.flags
         let scalars = (0..<raw.count).map(raw.scalar(at:))
         switch raw.type {
-        case 1: values = .int64(scalars.compactMap { if case .integer(let value) = $0 { value.int64 } else { nil } })
+        case 1:
+            values = .int64(
+                scalars.compactMap { if case .integer(let value) = $0 { value.int64 } else { nil } })
         case 2:
-            values = .uint64(scalars.compactMap { if case .integer(let value) = $0 { value.magnitude } else { nil } })
-        case 3: values = .string(scalars.compactMap { if case .string(let value) = $0 { value.copied } else { nil } })
-        case 5: values = .sid(scalars.compactMap { if case .sid(let value) = $0 { value.copied } else { nil } })
-        case 6: values = .boolean(scalars.compactMap { if case .boolean(let value) = $0 { value } else { nil } })
+            values = .uint64(
+                scalars.compactMap { if case .integer(let value) = $0 { value.magnitude } else { nil } })
+        case 3:
+            values = .string(
+                scalars.compactMap { if case .string(let value) = $0 { value.copied } else { nil } })
+        case 5:
+            values = .sid(scalars.compactMap { if case .sid(let value) = $0 { value.copied } else { nil } })
+        case 6:
+            values = .boolean(scalars.compactMap { if case .boolean(let value) = $0 { value } else { nil } })
         default:
-            values = .octets(scalars.compactMap { if case .octets(let value) = $0 { Array(value) } else { nil } })
+            values = .octets(
+                scalars.compactMap { if case .octets(let value) = $0 { Array(value) } else { nil } })
         }
     }
 }
@@ -66,7 +74,9 @@ extension Claim {
 extension SignedMagnitude {
     /// The integer, if it fits.
     var int64: Int64? {
-        isNegative ? Int64(exactly: magnitude).map { -$0 } ?? (magnitude == 1 << 63 ? .min : nil) : Int64(exactly: magnitude)
+        isNegative
+            ? Int64(exactly: magnitude).map { -$0 } ?? (magnitude == 1 << 63 ? .min : nil)
+            : Int64(exactly: magnitude)
     }
 }
 

@@ -53,7 +53,9 @@ public struct Condition: Hashable, Sendable {
     /// The value of the condition for a token, on an object with these resource attributes.
     ///
     /// - Parameter denying: whether it stands in an entry that refuses, so that deny-only groups and claims count.
-    public func evaluate(for token: Token, resource: SecurityDescriptor? = nil, denying: Bool = false) -> Truth {
+    public func evaluate(for token: Token, resource: SecurityDescriptor? = nil, denying: Bool = false)
+        -> Truth
+    {
         let code = bytes
         let sacl = resource?.sacl.acl?.bytes
         return code.withUnsafeBytes { code in
@@ -61,7 +63,8 @@ public struct Condition: Hashable, Sendable {
                 var budget = ConditionCode.workBudget
                 let raw = sacl == nil ? nil : list.baseAddress.map { RawACL(start: $0) }
                 return ConditionEvaluator(
-                    code: code, token: token.storage, sacl: raw, roles: denying ? .deny : .allow, denying: denying
+                    code: code, token: token.storage, sacl: raw, roles: denying ? .deny : .allow,
+                    denying: denying
                 ).evaluate(budget: &budget)
             }
         }
@@ -155,7 +158,8 @@ extension Condition {
         return stack.count == 1 ? stack.first?.node : nil
     }
 
-    private static func operand(_ code: UnsafeRawBufferPointer, _ byte: UInt8, _ position: inout Int) -> Node? {
+    private static func operand(_ code: UnsafeRawBufferPointer, _ byte: UInt8, _ position: inout Int) -> Node?
+    {
         if let scope = Scope(rawValue: byte) {
             guard let body = ConditionEvaluator.counted(code, &position), body.count & 1 == 0, body.count > 0
             else { return nil }

@@ -26,7 +26,9 @@ struct ConditionEvaluator {
 
     /// The value of the expression after its signature; unknown if there is none.
     func evaluate(budget: inout Int) -> Truth {
-        guard code.count >= 4, code.load(UInt32.self, at: 0) == ConditionCode.signature else { return .unknown }
+        guard code.count >= 4, code.load(UInt32.self, at: 0) == ConditionCode.signature else {
+            return .unknown
+        }
         var stack = InlineArray<64, Item>(repeating: .nothing)
         var depth = 0
         var position = 4
@@ -47,7 +49,9 @@ struct ConditionEvaluator {
                 depth -= operands - 1
                 stack[depth - 1] = .truth(truth)
             } else {
-                guard depth < ConditionCode.maximumDepth, let item = operand(byte, &position, &budget) else { return .unknown }
+                guard depth < ConditionCode.maximumDepth, let item = operand(byte, &position, &budget) else {
+                    return .unknown
+                }
                 stack[depth] = item
                 depth += 1
             }
@@ -57,7 +61,9 @@ struct ConditionEvaluator {
     }
 
     /// Applies an operator; `nil` if its operands are not of a kind it takes.
-    private func apply(_ operator: ConditionOperator, _ first: Item, _ last: Item, _ budget: inout Int) -> Truth? {
+    private func apply(_ operator: ConditionOperator, _ first: Item, _ last: Item, _ budget: inout Int)
+        -> Truth?
+    {
         switch `operator`.shape {
         case .binaryLogic:
             guard let left = Self.truth(of: first), let right = Self.truth(of: last) else { return nil }
@@ -169,7 +175,8 @@ struct ConditionEvaluator {
     private static func equal(
         _ left: ValueCursor, _ right: ValueCursor, _ caseSensitive: Bool, _ budget: inout Int
     ) -> Truth {
-        every(of: left, isIn: right, caseSensitive, &budget) & every(of: right, isIn: left, caseSensitive, &budget)
+        every(of: left, isIn: right, caseSensitive, &budget)
+            & every(of: right, isIn: left, caseSensitive, &budget)
     }
 
     private static func every(
@@ -210,7 +217,9 @@ struct ConditionEvaluator {
         var out = Truth.no
         while let other = values.next() {
             budget -= 1 + (value.byteCount + other.byteCount) >> 3
-            guard budget > 0, let order = value.compare(other, caseSensitive: caseSensitive) else { return .unknown }
+            guard budget > 0, let order = value.compare(other, caseSensitive: caseSensitive) else {
+                return .unknown
+            }
             if order == 0 { out = .yes }
         }
         return out

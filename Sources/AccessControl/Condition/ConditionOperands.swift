@@ -2,14 +2,17 @@ extension ConditionEvaluator {
     /// Reads an operand at `position` and moves past it; `nil` if it is malformed.
     func operand(_ byte: UInt8, _ position: inout Int, _ budget: inout Int) -> Item? {
         switch byte {
-        case ConditionCode.int8...ConditionCode.int64, ConditionCode.string, ConditionCode.octets, ConditionCode.sid:
+        case ConditionCode.int8...ConditionCode.int64, ConditionCode.string, ConditionCode.octets,
+            ConditionCode.sid:
             return Self.literal(code, &position).map { .literal($0) }
         case ConditionCode.composite:
             guard let body = Self.counted(code, &position), Self.count(body) != nil else { return nil }
             return .composite(body)
         case ConditionCode.localAttribute, ConditionCode.userAttribute, ConditionCode.resourceAttribute,
             ConditionCode.deviceAttribute:
-            guard let body = Self.counted(code, &position), body.count & 1 == 0, body.count > 0 else { return nil }
+            guard let body = Self.counted(code, &position), body.count & 1 == 0, body.count > 0 else {
+                return nil
+            }
             guard budget > 0 else { return nil }
             return attribute(byte, RawString(bytes: body), &budget).map { .claim($0) } ?? .missing
         default: return nil

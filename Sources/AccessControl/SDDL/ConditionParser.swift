@@ -102,7 +102,8 @@ extension SDDLScanner {
 
     private mutating func comparison() -> ConditionOperator? {
         // The longer spellings first, or "<=" would be read as "<".
-        for `operator` in [.equal, .notEqual, .lessOrEqual, .greaterOrEqual, .less, .greater] as [ConditionOperator]
+        for `operator` in [.equal, .notEqual, .lessOrEqual, .greaterOrEqual, .less, .greater]
+            as [ConditionOperator]
         where take(`operator`.spelling) { return `operator` }
         return keyword { [.contains, .anyOf, .notContains, .notAnyOf].contains($0) }
     }
@@ -178,7 +179,9 @@ extension SDDLScanner {
     private mutating func sids() throws(SDDLFailure) -> Condition.Node {
         let start = position
         guard current == UInt8(ascii: "{") else {
-            guard case .sid(let sid)? = try literal() else { throw failure("SID(…) or {SID(…), …}", at: start) }
+            guard case .sid(let sid)? = try literal() else {
+                throw failure("SID(…) or {SID(…), …}", at: start)
+            }
             return .literal(.sid(sid))
         }
         let literals = try composite()

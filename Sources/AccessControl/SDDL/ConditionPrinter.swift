@@ -118,7 +118,9 @@ extension [UInt8] {
         case .resource: append("@Resource.")
         }
         let text = String(decoding: name, as: UTF16.self)
-        let isKeyword = ConditionOperator.allCases.contains { $0.spelling.description.lowercased() == text.lowercased() }
+        let isKeyword = ConditionOperator.allCases.contains {
+            $0.spelling.description.lowercased() == text.lowercased()
+        }
         for (index, unit) in name.enumerated() {
             let isDigit = (0x30...0x39).contains(unit)
             let isPlain =

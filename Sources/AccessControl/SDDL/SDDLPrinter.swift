@@ -149,7 +149,8 @@ extension [UInt8] {
         guard !data.isEmpty else { return }
         append(";")
         // What would not be read back as the same bytes is written as bytes.
-        if type == .resourceAttribute, let claim = Claim(bytes: data), isFaithful(claim), claim.bytes == data {
+        if type == .resourceAttribute, let claim = Claim(bytes: data), isFaithful(claim), claim.bytes == data
+        {
             append(claim, domain)
         } else if type.isCallback, let condition = Condition(bytes: data), condition.isFaithful,
             condition.bytes == data
