@@ -50,6 +50,20 @@ public enum AccessCheck<Kind: ObjectKind> {
         let bytes = descriptor.bytes
         return try decide(bytes.span.bytes, token: token, desired: desired, context: context)
     }
+
+    /// Decides for a client whose token the service holds, whether or not it may act with it.
+    ///
+    /// This is what level Identification is for. What a thread may do while it impersonates is another question:
+    /// ask for `Impersonation.deciding` then.
+    ///
+    /// - Throws: `AccessCheckError.anonymousLevel` at level Anonymous, besides what the other forms throw.
+    public static func decide(
+        _ bytes: RawSpan, client: Token.Impersonation, desired: AccessMask<Kind>,
+        context: AccessContext = AccessContext()
+    ) throws(AccessCheckError) -> AccessDecision<Kind> {
+        guard client.level >= .identification else { throw .anonymousLevel }
+        return try decide(bytes, token: client.token, desired: desired, context: context)
+    }
 }
 
 func checkAccess(
@@ -74,7 +88,20 @@ func checkAccess(
     guard context.isSessionAlive else { return .refused }
     if evaluation.desired == 0, !evaluation.wantsMaximum { return Outcome(isAllowed: true, granted: 0) }
     let privileged = evaluation.bitsByPrivilege(context.intent)
-    let refused = evaluation.bitsRefusedByLabel()
-    let discretionary = evaluation.bitsByDACL(owner: owner, principalSelf: context.principalSelf)
-    return evaluation.conclude(privileged: privileged, refused: refused, discretionary: discretionary)
+    let label = evaluation.bitsOfSACL()
+    let subject = ObjectSubject(owner, context.principalSelf, token.storage.table)
+    var tally = evaluation.passes(view.rawDACL, FlatTally(), subject)
+    guard label.namesPolicies else {
+        return evaluation.conclude(privileged: privileged, refused: label, discretionary: tally.granted)
+    }
+    var staged = tally
+    let hasStaged = evaluation.applyPolicies(
+        context.policies, to: &tally, fresh: FlatTally(), subject, staged: false)
+    var outcome = evaluation.conclude(privileged: privileged, refused: label, discretionary: tally.granted)
+    if hasStaged {
+        _ = evaluation.applyPolicies(context.policies, to: &staged, fresh: FlatTally(), subject, staged: true)
+        let other = evaluation.conclude(privileged: privileged, refused: label, discretionary: staged.granted)
+        outcome.staged = other.granted
+    }
+    return outcome
 }

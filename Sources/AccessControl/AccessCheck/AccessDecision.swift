@@ -8,12 +8,16 @@ public struct AccessDecision<Kind: ObjectKind>: Hashable, Sendable {
     public let privilegesUsed: PrivilegeSet
     /// The privilege that was asked for (by ACCESS_SYSTEM_SECURITY) and is not held.
     public let missingPrivilege: Privilege?
+    /// What would be granted if the staged forms of the central access policies were in force; `nil` if none of
+    /// those that apply has one.
+    public let staged: AccessMask<Kind>?
 
     init(_ outcome: Outcome) {
         isAllowed = outcome.isAllowed
         granted = AccessMask(rawValue: outcome.granted)
         privilegesUsed = outcome.privilegesUsed
         missingPrivilege = outcome.missingPrivilege
+        staged = outcome.staged.map(AccessMask.init(rawValue:))
     }
 }
 
@@ -23,6 +27,7 @@ struct Outcome: Hashable, Sendable {
     var granted: UInt32
     var privilegesUsed: PrivilegeSet = []
     var missingPrivilege: Privilege?
+    var staged: UInt32?
 
     static let refused = Outcome(isAllowed: false, granted: 0)
 }
@@ -68,9 +73,16 @@ public struct AccessContext: Sendable {
     public var principalSelf: SID?
     /// Whether the token's logon session is alive; if it is not, every decision is a refusal.
     public var isSessionAlive: Bool
+    /// The central access policies there are. One that an object names and that is not among them leaves access
+    /// to owner, Administrators and SYSTEM only.
+    public var policies: [CentralPolicy]
 
     /// Makes a context; the default one says nothing.
-    public init(intent: AccessIntent = [], principalSelf: SID? = nil, isSessionAlive: Bool = true) {
+    public init(
+        intent: AccessIntent = [], principalSelf: SID? = nil, isSessionAlive: Bool = true,
+        policies: [CentralPolicy] = []
+    ) {
         (self.intent, self.principalSelf, self.isSessionAlive) = (intent, principalSelf, isSessionAlive)
+        self.policies = policies
     }
 }

@@ -1,0 +1,3 @@
+let suites: [(String, () throws -> Void)] = [("access-check", accessCheckSuite)]
+let wanted = CommandLine.arguments.dropFirst()
+for (name, suite) in suites where wanted.isEmpty || wanted.contains(name) { try suite() }
