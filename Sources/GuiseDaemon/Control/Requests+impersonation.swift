@@ -40,9 +40,11 @@ extension Requests {
             close(descriptor)
             throw error
         }
-        guard context.processes.add(attachment) else {
+        do throws(Refused) {
+            try context.processes.add(attachment)
+        } catch {
             close(descriptor)
-            throw Refused(.alreadyAttached, "process \(client.pid) is attached by another connection already")
+            throw error
         }
         client.attachment = attachment
         var attached = WireAttached()

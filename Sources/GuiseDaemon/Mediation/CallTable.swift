@@ -15,9 +15,10 @@ enum CallTable {
         case statByDescriptor
         /// statx(directory, path, flags, mask, statx)
         case statxByDescriptor
-        /// connect, bind (socket, address, length): a Unix one names a place.
+        /// connect, bind, sendto, sendmmsg (socket, …): an address of a Unix socket names a place, and who sends
+        /// there is seen.
         case address
-        /// sendmsg, sendmmsg: without an address it goes where the socket was connected to.
+        /// sendmsg: as these, but without an address it goes where the socket was connected to.
         case message
         /// kill, tgkill and the like: within the own process they are nobody else's business.
         case signal
@@ -43,7 +44,7 @@ enum CallTable {
         set(.openat2, "openat2")
         set(.statByDescriptor, "newfstatat")
         set(.statxByDescriptor, "statx")
-        set(.address, "connect", "bind")
+        set(.address, "connect", "bind", "sendto", "sendmmsg")
         set(.message, "sendmsg")
         set(.signal, "kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
         set(.execute, "execve", "execveat")

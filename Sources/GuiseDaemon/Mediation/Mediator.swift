@@ -128,13 +128,12 @@ final class Mediator {
         case .statxByDescriptor:
             return statxByDescriptor(trap, handle)
         case .address:
-            // A socket that is no Unix socket names no place and shows no identity.
-            if let domain = socketDomain(trap), domain != AF_UNIX, domain != AF_NETLINK, trap.isPending {
+            if isNoUnixSocket(trap), trap.isPending {
                 trap.proceed()
                 return .answered
             }
         case .message:
-            if messageHasNoAddress(trap), trap.isPending {
+            if messageHasNoAddress(trap) || isNoUnixSocket(trap), trap.isPending {
                 trap.proceed()
                 return .answered
             }
@@ -303,12 +302,13 @@ final class Mediator {
         return guise_pidfd_getfd(thread, number)
     }
 
-    private func socketDomain(_ trap: Trap) -> Int32? {
+    /// A socket of another family names no place in the file system and shows no Unix identity.
+    private func isNoUnixSocket(_ trap: Trap) -> Bool {
         let descriptor = borrow(trap.int(0), of: trap)
-        guard descriptor >= 0 else { return nil }
+        guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
         let domain = guise_socket_domain(descriptor)
-        return domain >= 0 ? domain : nil
+        return domain >= 0 && domain != AF_UNIX
     }
 
     private func messageHasNoAddress(_ trap: Trap) -> Bool {
