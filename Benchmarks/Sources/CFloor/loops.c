@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -60,3 +62,7 @@ double bench_connect(const char *path, int count) {
     }
     return (bench_now() - start) / count;
 }
+
+int bench_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+void bench_end_with_parent(void) { prctl(PR_SET_PDEATHSIG, SIGTERM); }

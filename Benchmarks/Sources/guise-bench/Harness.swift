@@ -63,6 +63,7 @@ struct Suite {
         }
         if let limit { line += nanoseconds <= limit ? "  ok (≤ \(Int(limit)))" : "  OVER \(Int(limit))" }
         print(line)
+        fflush(nil)
     }
 
     private static func time(_ count: Int, _ body: () throws -> Void) rethrows -> Double {

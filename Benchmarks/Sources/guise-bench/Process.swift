@@ -1,3 +1,4 @@
+import CFloor
 import Glibc
 
 /// Something of the benchmark's own that failed.
@@ -17,7 +18,7 @@ final class ChildProcess {
         name = arguments.joined(separator: " ")
         var toChild: [Int32] = [0, 0]
         var fromChild: [Int32] = [0, 0]
-        guard pipe2(&toChild, O_CLOEXEC) == 0, pipe2(&fromChild, O_CLOEXEC) == 0 else {
+        guard bench_pipe(&toChild) == 0, bench_pipe(&fromChild) == 0 else {
             throw BenchError("pipe: \(String(cString: strerror(errno)))")
         }
         var actions = posix_spawn_file_actions_t()

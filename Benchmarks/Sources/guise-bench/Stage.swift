@@ -48,8 +48,7 @@ final class Stage {
         chmod(program, 0o755)
         let log = directory + "/guised.log"
         authority = try ChildProcess([
-            "/bin/sh", "-c", "exec \"$0\" \"$@\" 2>\"\(log)\"", tools + "/guised",
-            "--state", directory + "/state", "--runtime", directory + "/run",
+            program, "--worker-authority", tools + "/guised", log, "--state", directory + "/state", "--runtime", directory + "/run",
         ])
         do {
             try awaitAuthority(log)
@@ -128,10 +127,15 @@ struct Turns {
     private var ways: [(name: String, measure: () throws -> Double)] = []
     private(set) var results: [String: Double] = [:]
 
-    mutating func add(_ name: String, _ measure: @escaping () throws -> Double) { ways.append((name, measure)) }
+    mutating func add(_ name: String, _ measure: @escaping () throws -> Double) {
+        if let only = getenv("GUISE_BENCH_ONLY"), !name.contains(String(cString: only)) { return }
+        ways.append((name, measure))
+    }
 
-    /// Takes the least of the medians of several stretches.
-    mutating func run(stretches: Int = 6, rounds: Int = 15) throws {
+    /// Takes the least of the medians of several stretches. `$GUISE_BENCH_ONLY` measures only the ways with that
+    /// in their names, `$GUISE_BENCH_STRETCHES` as long as one wants: for profilers.
+    mutating func run(rounds: Int = 15) throws {
+        let stretches = getenv("GUISE_BENCH_STRETCHES").flatMap { Int(String(cString: $0)) } ?? 6
         for way in ways { _ = try way.measure() }
         for _ in 0..<stretches {
             var samples: [String: [Double]] = [:]

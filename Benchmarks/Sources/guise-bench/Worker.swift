@@ -14,9 +14,15 @@ final class Worker {
     /// Does what the arguments say, if they are a worker's; false: they are not.
     static func run(_ arguments: [String]) throws -> Bool {
         guard arguments.count >= 2, arguments[1].hasPrefix("--worker-") else { return false }
-        // A process that nobody speaks to any more ends.
-        prctl(PR_SET_PDEATHSIG, UInt(SIGKILL))
         switch arguments[1] {
+        case "--worker-authority":
+            // Not one that is measured by itself: guised, its log, its arguments.
+            bench_end_with_parent()
+            dup2(open(arguments[3], O_WRONLY | O_CREAT | O_CLOEXEC, 0o600), STDERR_FILENO)
+            var strings: [UnsafeMutablePointer<CChar>?] = [strdup(arguments[2])]
+            strings += arguments[4...].map { strdup($0) } + [nil]
+            execv(arguments[2], strings)
+            throw BenchError("\(arguments[2]): \(String(cString: strerror(errno)))")
         case "--worker-plain":
             // As a user who owns the files.
             guard let uid = UInt32(arguments[2]), setgroups(0, nil) == 0, setgid(uid) == 0, setuid(uid) == 0 else {
@@ -106,7 +112,7 @@ final class Worker {
     private func accept(_ count: Int) throws {
         for _ in 0..<count {
             guard let listener else {
-                let socket = accept4(bareListener, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
+                let socket = Glibc.accept(bareListener, nil, nil)
                 guard socket >= 0 else { throw BenchError("accept: \(String(cString: strerror(errno)))") }
                 close(socket)
                 continue

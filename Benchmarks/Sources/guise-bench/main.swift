@@ -5,7 +5,6 @@ let suites: [(String, () throws -> Void)] = [
     ("impersonation", impersonationSuite),
     ("mediation", mediationSuite),
 ]
-setvbuf(stdout, nil, _IOLBF, 0)
 do {
     // The suites start this program again, for the processes they measure.
     if try Worker.run(CommandLine.arguments) { exit(0) }

@@ -21,4 +21,10 @@ double bench_open_close_as(const char *path, int count, uid_t uid, gid_t gid);
 double bench_connect(const char *path, int count);
 
 double bench_now(void);
+
+// pipe2(2) with O_CLOEXEC.
+int bench_pipe(int ends[2]);
+
+// Has the kernel end this process, and the program it executes, when the process that started it ends.
+void bench_end_with_parent(void);
 #endif
