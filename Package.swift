@@ -54,7 +54,7 @@ let package = Package(
         .executableTarget(
             name: "guised",
             dependencies: [
-                "GuiseDaemon",
+                "GuiseDaemon", "GuiseProtocol",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

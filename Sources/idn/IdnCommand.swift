@@ -17,7 +17,7 @@ struct IdnCommand: ParsableCommand {
 
             Exit codes: 0 done, 1 refused or failed, 64 called wrongly.
             """,
-        version: Tool.version,
+        version: guiseVersion,
         subcommands: [Show.self, Threads.self],
         defaultSubcommand: Show.self)
 

@@ -16,7 +16,7 @@ struct SdCommand: ParsableCommand {
 
             Exit codes: 0 done, 1 refused or failed, 64 called wrongly.
             """,
-        version: Tool.version,
+        version: guiseVersion,
         subcommands: [Show.self, Set.self])
 
     static func main() { Tool.main(SdCommand.self, name: "sd") }

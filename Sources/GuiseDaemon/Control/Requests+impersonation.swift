@@ -50,8 +50,6 @@ extension Requests {
         var attached = WireAttached()
         attached.mediated = attachment.service != nil
         attached.pageSize = UInt32(size)
-        attached.token = WireTokenView(
-            attachment.logon.token, credentials: attachment.logon.credentials, names: accounts.directory)
         return .with(.attached(attached), descriptor: descriptor)
     }
 
@@ -127,14 +125,15 @@ extension Requests {
 
     func capturedToken(
         _ request: WireCapturedToken, _ client: ControlClient
-    ) throws(Refused) -> WireResponse.OneOf_Body {
+    ) throws(Refused) -> Answer {
         guard let captured = client.captures[request.capture]?.client else {
             throw Refused(.notFound, "there is no capture \(request.capture)")
         }
-        return .token(
-            WireTokenView(
-                Token.Impersonation(captured.token, level: captured.level),
-                credentials: captured.credentials, names: accounts.directory))
+        let token = Token.Impersonation(captured.token, level: captured.level)
+        let directory = accounts.directory
+        return .later { () throws(Refused) in
+            .token(WireTokenView(token, credentials: captured.credentials, names: directory))
+        }
     }
 
     func register(

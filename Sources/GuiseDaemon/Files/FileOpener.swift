@@ -14,8 +14,8 @@ final class FileOpener {
         case waits
     }
 
-    private let files: UnixFiles
-    private let roots: ManagedRoots
+    let files: UnixFiles
+    let roots: ManagedRoots
     /// Devices known not to be proc file systems, to ask once for each.
     private var ordinaryDevices: Set<UInt64> = []
 
@@ -41,10 +41,32 @@ final class FileOpener {
         _ path: UnsafeBufferPointer<CChar>, from start: Start, _ request: OpenRequest, as caller: Caller,
         mayWait: Bool
     ) -> Outcome {
+        let outcome = find(path, from: start, request, as: caller, mayWait: mayWait)
+        guard request.has(OpenRequest.Flag.path), case .descriptor(let found) = outcome else { return outcome }
+        return readable(OwnedDescriptor(found), as: caller)
+    }
+
+    /// The kernel puts no O_PATH descriptor into another process's table (SECCOMP_IOCTL_NOTIF_ADDFD takes none).
+    /// One that is open for reading serves, for a caller who may read.
+    private func readable(_ object: OwnedDescriptor, as caller: Caller) -> Outcome {
+        let located: Located
+        do throws(FileError) { located = try self.located(object) } catch { return .failed(error.errno) }
+        guard located.status.isDirectory || located.status.isRegular else { return .failed(EOPNOTSUPP) }
+        let request = OpenRequest(directory: AT_FDCWD, flags: 0, mode: 0)
+        return located.isManaged
+            ? openManaged(object, located.status, request, caller, false)
+            : "/proc/self/fd/\(object.number)".withCString { openByKernel(AT_FDCWD, $0, request, caller, false) }
+    }
+
+    private func find(
+        _ path: UnsafeBufferPointer<CChar>, from start: Start, _ request: OpenRequest, as caller: Caller,
+        mayWait: Bool
+    ) -> Outcome {
         guard !path.isEmpty else { return .failed(ENOENT) }
         switch start {
         case .top:
             if let (root, rest) = roots.root(spelledBy: path) {
+                if root.isUnavailable { return .failed(EACCES, rule: "the managed root is unavailable; see the log") }
                 if let outcome = openBelow(root, path, rest, request, caller, mayWait) { return outcome }
             } else if !mayPassModes(caller), let outcome = openInUnixPlace(AT_FDCWD, path.baseAddress!, request, caller, mayWait) {
                 return outcome
@@ -65,7 +87,7 @@ final class FileOpener {
 
     /// Whether modes hold the caller back at all. Where they do not, they would not keep it out of a managed
     /// root that a link leads to, either: only the walk sees that.
-    private func mayPassModes(_ caller: Caller) -> Bool { caller.credentials?.isRoot ?? false }
+    func mayPassModes(_ caller: Caller) -> Bool { caller.credentials?.isRoot ?? false }
 
     // MARK: The kernel's lookup
 
@@ -121,7 +143,7 @@ final class FileOpener {
         return outcome
     }
 
-    private func isInProcessFileSystem(_ descriptor: Int32, _ device: UInt64) -> Bool {
+    func isInProcessFileSystem(_ descriptor: Int32, _ device: UInt64) -> Bool {
         if ordinaryDevices.contains(device) { return false }
         guard !isProcessFileSystem(descriptor) else { return true }
         // A device number can be given to another mount later, so only those with a disk are remembered.
@@ -151,12 +173,20 @@ final class FileOpener {
                 // Somebody was quicker: what is there now decides.
                 if case .failed(EEXIST, nil) = outcome, !request.has(OpenRequest.Flag.exclusive) { continue }
                 return outcome
-            case .unix(let directory, let name, let isMagic):
+            case .unix(let directory, let name):
                 var request = request
                 request.resolve = 0
-                if !isMagic { request.flags |= OpenRequest.Flag.noFollow }
-                if path.last == 0x2F, !isMagic { request.flags |= OpenRequest.Flag.directory }
+                request.flags |= OpenRequest.Flag.noFollow
+                if path.last == 0x2F { request.flags |= OpenRequest.Flag.directory }
                 return openByKernel(directory.number, name, request, caller, mayWait)
+            case .reached(let object):
+                var request = request
+                request.resolve = 0
+                return "/proc/self/fd/\(object.number)".withCString {
+                    openByKernel(AT_FDCWD, $0, request, caller, mayWait)
+                }
+            case .ownDescriptors(let object):
+                return request.writes ? .failed(EISDIR) : reopen(object.number, request)
             }
         }
         return .failed(EAGAIN)
@@ -264,7 +294,7 @@ final class FileOpener {
         return reopen(object.number, request)
     }
 
-    private func refusal(
+    func refusal(
         of rights: AccessMask<FileKind>, on object: Int32, _ caller: Caller
     ) -> Outcome? {
         let decision = StoredDescriptor.read(of: object) { bytes -> Result<Bool, AccessCheckError> in

@@ -11,10 +11,8 @@ enum CallTable {
         case openat
         /// openat2(directory, path, how, size)
         case openat2
-        /// newfstatat(directory, path, stat, flags): an open descriptor with AT_EMPTY_PATH asks nobody.
-        case statByDescriptor
-        /// statx(directory, path, flags, mask, statx)
-        case statxByDescriptor
+        /// Everything else that is done with files.
+        case file(FileCall)
         /// connect, bind, sendto, sendmmsg (socket, …): an address of a Unix socket names a place, and who sends
         /// there is seen.
         case address
@@ -42,8 +40,7 @@ enum CallTable {
         set(.creat, "creat")
         set(.openat, "openat")
         set(.openat2, "openat2")
-        set(.statByDescriptor, "newfstatat")
-        set(.statxByDescriptor, "statx")
+        for call in FileCall.allCases { set(.file(call), call.rawValue) }
         set(.address, "connect", "bind", "sendto", "sendmmsg")
         set(.message, "sendmsg")
         set(.signal, "kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
