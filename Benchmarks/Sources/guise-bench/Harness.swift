@@ -37,15 +37,33 @@ struct Suite {
         for _ in 0..<15 { runs.append(try Self.time(batch, body) / Double(batch)) }
         let allocations = (AllocationCounter.count - before) / (15 * batch)
         let best = runs.min() ?? .infinity
-        measurements.append(Measurement(name: name, nanoseconds: best, allocations: allocations))
-        var line = "  " + name + String(repeating: " ", count: max(1, 52 - name.count))
-        line += "\(Self.text(best)) ns  \(allocations) alloc"
-        if let baseline, let other = measurements.first(where: { $0.name == baseline }) {
-            line += "  ×\(Self.text(best / other.nanoseconds)) of \(baseline)"
-        }
-        if let limit { line += best <= limit ? "  ok (≤ \(Int(limit)))" : "  OVER \(Int(limit))" }
-        print(line)
+        record(name, best, allocations: allocations, limit: limit, baseline: baseline)
         return best
+    }
+
+    /// Takes down and prints a measurement made elsewhere.
+    ///
+    /// - Parameters:
+    ///   - limit: the most nanoseconds one operation may take, if there is such a promise.
+    ///   - baseline: the name of an earlier measurement to give the ratio to.
+    ///   - ratio: the most that it may be of its baseline, if there is such a promise.
+    mutating func record(
+        _ name: String, _ nanoseconds: Double, allocations: Int? = nil, limit: Double? = nil,
+        baseline: String? = nil, atMost ratio: Double? = nil
+    ) {
+        measurements.append(Measurement(name: name, nanoseconds: nanoseconds, allocations: allocations ?? 0))
+        var line = "  " + name + String(repeating: " ", count: max(1, 52 - name.count))
+        line += "\(Self.text(nanoseconds)) ns"
+        if let allocations { line += "  \(allocations) alloc" }
+        if let baseline, let other = measurements.first(where: { $0.name == baseline }) {
+            let times = nanoseconds / other.nanoseconds
+            let hundredths = Int((times * 100).rounded())
+            line += "  ×\(hundredths / 100).\(hundredths % 100 / 10)\(hundredths % 10) of \(baseline)"
+            if let ratio { line += times <= ratio ? "  ok (≤ \(ratio))" : "  OVER \(ratio)" }
+        }
+        if let limit { line += nanoseconds <= limit ? "  ok (≤ \(Int(limit)))" : "  OVER \(Int(limit))" }
+        print(line)
+        fflush(nil)
     }
 
     private static func time(_ count: Int, _ body: () throws -> Void) rethrows -> Double {

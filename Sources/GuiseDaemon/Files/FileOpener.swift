@@ -55,7 +55,10 @@ final class FileOpener {
         let request = OpenRequest(directory: AT_FDCWD, flags: 0, mode: 0)
         return located.isManaged
             ? openManaged(object, located.status, request, caller, false)
-            : "/proc/self/fd/\(object.number)".withCString { openByKernel(AT_FDCWD, $0, request, caller, false) }
+            : "/proc/self/fd/\(object.number)".withCString {
+                var status = statx()
+                return openByKernel(AT_FDCWD, $0, request, caller, false, &status)
+            }
     }
 
     private func find(
@@ -125,7 +128,8 @@ final class FileOpener {
     ) -> Outcome? {
         var request = request
         request.resolve |= GUISE_RESOLVE_NO_MAGICLINKS
-        let outcome = openByKernel(directory, path, request, caller, mayWait)
+        var status = statx()
+        let outcome = openByKernel(directory, path, request, caller, mayWait, &status)
         // EACCES may mean a managed root on the way, ELOOP a magic link, and what is missing may be missing
         // below the authority's `/proc/self` only.
         switch outcome {
@@ -133,10 +137,7 @@ final class FileOpener {
         default: break
         }
         guard case .descriptor(let found) = outcome else { return outcome }
-        var status = statx()
-        guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0,
-            !isInProcessFileSystem(found, status.device), roots.root(status) == nil
-        else {
+        guard !isInProcessFileSystem(found, status.device), roots.root(status) == nil else {
             close(found)
             return nil
         }
@@ -178,12 +179,14 @@ final class FileOpener {
                 request.resolve = 0
                 request.flags |= OpenRequest.Flag.noFollow
                 if path.last == 0x2F { request.flags |= OpenRequest.Flag.directory }
-                return openByKernel(directory.number, name, request, caller, mayWait)
+                var status = statx()
+                return openByKernel(directory.number, name, request, caller, mayWait, &status)
             case .reached(let object):
                 var request = request
                 request.resolve = 0
                 return "/proc/self/fd/\(object.number)".withCString {
-                    openByKernel(AT_FDCWD, $0, request, caller, mayWait)
+                    var status = statx()
+                    return openByKernel(AT_FDCWD, $0, request, caller, mayWait, &status)
                 }
             case .ownDescriptors(let object):
                 return request.writes ? .failed(EISDIR) : reopen(object.number, request)
@@ -194,10 +197,11 @@ final class FileOpener {
 
     // MARK: Unix places
 
-    /// One openat2 as the caller, and the object's descriptor if it carries one.
+    /// One openat2 as the caller, and the object's descriptor if it carries one. `status` becomes that of
+    /// the descriptor returned.
     private func openByKernel(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ request: OpenRequest, _ caller: Caller,
-        _ mayWait: Bool
+        _ mayWait: Bool, _ status: inout statx
     ) -> Outcome {
         guard let credentials = caller.credentials else {
             return .failed(EACCES, rule: "the client has no Unix user, so no place outside managed roots is open to it")
@@ -215,18 +219,17 @@ final class FileOpener {
             if waits, !mayWait, found == -ENXIO || found == -EWOULDBLOCK { return .waits }
             return .failed(-found)
         }
-        if isPath { return .descriptor(found) }
-        var status = statx()
         guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0 else {
             close(found)
             return .failed(EIO)
         }
+        if isPath { return .descriptor(found) }
         if waits, !mayWait {
             if status.isFIFO, !request.has(OpenRequest.Flag.readWrite) {
                 close(found)
                 return .waits
             }
-            _ = guise_clear_nonblocking(found)
+            _ = guise_clear_nonblocking(found, flags)
         }
         let decision = StoredDescriptor.read(of: found) {
             (try? AccessCheck<FileKind>.decide(
