@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -109,6 +110,16 @@ ssize_t test_send(int socket, const void *bytes, size_t length, int descriptor, 
 }
 
 int test_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0; }
+
+int test_terminal(char *name, size_t capacity) {
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (master < 0) return -errno;
+    if (grantpt(master) < 0 || unlockpt(master) < 0 || ptsname_r(master, name, capacity) != 0) {
+        close(master);
+        return -EIO;
+    }
+    return master;
+}
 
 int test_exchange(const char *one, const char *other) {
     return syscall(SYS_renameat2, AT_FDCWD, one, AT_FDCWD, other, 2) < 0 ? -errno : 0;

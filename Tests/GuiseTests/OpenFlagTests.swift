@@ -42,7 +42,7 @@ struct OpenFlagTests {
     func descriptors() throws {
         try onScene { scene in
             let path = try scene.stage.managedFile(
-                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;{alice})", for: scene.alice)
+                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
             let reading = try #require(try scene.client.acting("open \(path) \(Flags.read)").number)
             #expect(try scene.client.ask("write \(reading) more").errno == EBADF)
             let appending = try #require(
@@ -62,7 +62,7 @@ struct OpenFlagTests {
     func accessMode() throws {
         try onScene { scene in
             let managed = try scene.stage.managedFile(
-                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;{alice})", for: scene.alice)
+                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
             let plain = try scene.stage.file("home/file", "text", of: scene.alice)
             for path in [managed, plain] {
                 for flags in [
@@ -83,7 +83,7 @@ struct OpenFlagTests {
     func effects() throws {
         try onScene { scene in
             let managed = try scene.stage.managedFile(
-                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;{alice})", for: scene.alice)
+                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
             let plain = try scene.stage.file("home/file", "text", of: scene.alice)
             for path in [managed, plain] {
                 #expect(
@@ -135,7 +135,7 @@ struct OpenFlagTests {
     func otherNames() throws {
         try onScene { scene in
             let path = try scene.stage.managedFile(
-                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;{alice})", for: scene.alice)
+                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
             #if arch(x86_64)
                 #expect(try scene.client.acting("open-legacy \(path) \(Flags.read)").number != nil)
                 #expect(try scene.bobs.acting("open-legacy \(path) \(Flags.read)").errno == EACCES)
@@ -157,7 +157,7 @@ struct OpenFlagTests {
     func resolve() throws {
         try onScene { scene in
             let file = try scene.stage.managedFile(
-                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;{alice})", for: scene.alice)
+                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
             symlink(file, scene.home + "/into")
             symlink("../home/outside", scene.root + "/out")
             try scene.stage.file("home/outside", "outside", of: scene.alice)

@@ -10,7 +10,7 @@ struct PlaceTests {
         try onScene { scene in
             let stage = scene.stage
             let hers = try stage.managedFile(
-                scene.root + "/hers", "hers", "O:{alice}G:SYD:(A;;FA;;;{alice})", for: scene.alice)
+                scene.root + "/hers", "hers", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
             chmod(hers, 0o666)
             #expect(try scene.client.acting("cat \(hers)").value == "hers")
             #expect(try scene.bobs.acting("cat \(hers)").errno == EACCES)
@@ -75,7 +75,7 @@ struct PlaceTests {
     func damaged() throws {
         try onScene { scene in
             let path = try scene.stage.managedFile(
-                scene.root + "/damaged", "x", "O:{alice}G:SYD:(A;;FA;;;{alice})", for: scene.alice)
+                scene.root + "/damaged", "x", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
             var bytes = [UInt8](repeating: 0, count: 512)
             let length = getxattr(path, "security.bpf.sd", &bytes, bytes.count)
             let whole = Array(bytes[..<max(0, length)])

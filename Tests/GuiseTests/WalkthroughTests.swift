@@ -34,7 +34,7 @@ struct WalkthroughTests {
             let plain = try stage.file("home/plain.txt", "plainly hers", of: alice)
             let (socket, _) = try serve(stage, files)
 
-            #expect(try ask(stage, socket, alice, "whoami") == "OK alice \(alice.sid) at impersonation")
+            #expect(try ask(stage, socket, alice, "whoami") == "OK alice \(alice.sid) at Impersonation")
             #expect(try ask(stage, socket, alice, "read \(root)/alice.txt") == "OK hers")
             #expect(try ask(stage, socket, alice, "read \(plain)") == "OK plainly hers")
             #expect(try ask(stage, socket, alice, "write \(root)/shared.txt news") == "OK")

@@ -75,6 +75,16 @@ extension Session {
             if words.count > 2 { _ = guise_unix_bind_abstract(socket, words[2], words[2].utf8.count) }
             let error = guise_unix_connect(socket, words[1], words[1].utf8.count)
             return Outcome(Int(error == 0 ? socket : error))
+        case "connect-none": return Outcome(Int(guise_unix_socket(Int32(SOCK_STREAM.rawValue), false)))
+        case "socketpair":
+            var ends: [Int32] = [0, 0]
+            let error = socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends)
+            return error == 0 ? .value(String(ends[0])) : .errno(errno)
+        case "tell":
+            // Sends a command on a connection of this service to itself.
+            sendLine(words[2...].joined(separator: " "), to: Int32(number(1)))
+            var lines = Lines(Int32(number(1)))
+            return lines.next().map { .value($0) } ?? .errno(EPIPE)
         default: return nil
         }
     }

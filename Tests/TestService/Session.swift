@@ -46,7 +46,7 @@ final class Session: @unchecked Sendable {
     private func identity(_ words: [String]) throws -> Outcome? {
         switch words[0] {
         case "adopt":
-            return .value("\(try captured().level)")
+            return .value(try captured().level.word)
         case "client":
             let token = try captured().clientToken()
             return .value("\(token.user.sid) \(token.user.name ?? "-") \(token.integrity) groups \(token.groups.count)")
@@ -56,7 +56,8 @@ final class Session: @unchecked Sendable {
             revertToSelf()
         case "token":
             let token = try currentToken()
-            return .value("\(token.user.name ?? "\(token.user.sid)") \(token.level.map { "\($0)" } ?? "primary")")
+            let name = token.user.name?.split(separator: "\\").last.map(String.init) ?? "\(token.user.sid)"
+            return .value("\(name) \(token.level?.word ?? "primary")")
         case "ids":
             return .value("\(getpid())/\(currentThreadID)")
         case "scoped":
@@ -77,7 +78,7 @@ final class Session: @unchecked Sendable {
             connection = try Connection(adopting: .init(rawValue: other))
         case "adopt-descriptor":
             let adopted = try Connection(adopting: .init(rawValue: Int32(words[1])!))
-            return .value("\(try adopted.clientToken().user.sid) \(adopted.level)")
+            return .value("\(try adopted.clientToken().user.sid) \(adopted.level.word)")
         case "impersonate-named":
             guard case .connection(let other) = Server.named.withLock({ $0[words[1]] }) else { return .errno(ENOENT) }
             try other.impersonate(atMost: limit(words, 2))

@@ -17,6 +17,11 @@ struct TestService {
         switch arguments.first {
         case "serve" where arguments.count >= 2: Server.run(arguments[1], options: arguments[2...])
         case "connect" where arguments.count == 3: Relay.run(level: arguments[1], to: arguments[2])
+        case "connect-descriptor" where arguments.count == 3:
+            // Connects a socket that somebody else made, and keeps it.
+            let error = guise_unix_connect(Int32(arguments[1])!, arguments[2], arguments[2].utf8.count)
+            guard error == 0 else { fail("connect: \(error)") }
+            while true { pause() }
         case "say" where arguments.count == 2: print(arguments[1])
         // As a program that replaced a service: what it may open by its own identity.
         case "cat" where arguments.count == 2: print(Files.cat(arguments[1]).line)
@@ -61,6 +66,8 @@ extension ImpersonationLevel {
         default: return nil
         }
     }
+
+    var word: String { "\(self)".lowercased() }
 }
 
 /// A thread of its own, because it is threads that the tests are about.

@@ -34,6 +34,9 @@ ssize_t test_send(int socket, const void *bytes, size_t length, int descriptor, 
 // A pipe that no child inherits. 0 or a negative errno value.
 int test_pipe(int ends[2]);
 
+// A pseudo-terminal that is nobody's controlling one: its master, and the name of its other end.
+int test_terminal(char *name, size_t capacity);
+
 // Exchanges two names in one step (renameat2, RENAME_EXCHANGE). 0 or a negative errno value.
 int test_exchange(const char *one, const char *other);
 #endif
