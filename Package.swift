@@ -54,7 +54,7 @@ let package = Package(
         .executableTarget(
             name: "guised",
             dependencies: [
-                "GuiseDaemon",
+                "GuiseDaemon", "GuiseProtocol",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -82,7 +82,7 @@ let package = Package(
         .executableTarget(
             name: "sd",
             dependencies: [
-                "AccessControl", "CGuise", "Guise", "GuiseProtocol", "ToolSupport",
+                "AccessControl", "Guise", "GuiseProtocol", "ToolSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

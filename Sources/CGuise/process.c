@@ -161,3 +161,15 @@ bool guise_is_pidfs(int descriptor) {
     struct statfs status;
     return fstatfs(descriptor, &status) == 0 && status.f_type == 0x50494446;  // PID_FS_MAGIC
 }
+
+int guise_faccessat2(int directory, const char *path, int mode, int flags) {
+    return (int)syscall(SYS_faccessat2, directory, path, mode, flags);
+}
+
+int guise_renameat2(int from, const char *old, int to, const char *new_name, unsigned flags) {
+    return (int)syscall(SYS_renameat2, from, old, to, new_name, flags);
+}
+
+int guise_set_times(const char *path, const struct timespec *times) {
+    return utimensat(AT_FDCWD, path, times, 0);
+}

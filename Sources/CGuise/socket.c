@@ -162,6 +162,13 @@ static int option(int socket, int which) {
     return getsockopt(socket, SOL_SOCKET, which, &value, &length) < 0 ? -errno : value;
 }
 
+bool guise_unix_has_name(int socket) {
+    struct sockaddr_un name;
+    socklen_t size = sizeof name;
+    return getsockname(socket, (struct sockaddr *)&name, &size) == 0 &&
+           size > offsetof(struct sockaddr_un, sun_path);
+}
+
 int guise_socket_domain(int socket) { return option(socket, SO_DOMAIN); }
 int guise_socket_type(int socket) { return option(socket, SO_TYPE); }
 

@@ -38,6 +38,11 @@ package struct Audit: Sendable {
             ])
     }
 
+    /// A managed root is not to be used.
+    func unavailable(_ root: String, rule: String) {
+        log.error("managed root unavailable", metadata: ["root": "\(root)", "rule": "\(rule)"])
+    }
+
     /// A service came or went.
     func service(_ event: String, _ name: String, pid: Int32) {
         log.info("service \(event)", metadata: ["service": "\(name)", "process": "\(pid)"])

@@ -5,9 +5,6 @@ import ServiceLifecycle
 
 /// The authority as a process: from its two directories to a clean stop.
 package enum AuthorityProcess {
-    /// Of the authority and its protocol's users.
-    package static let version = "0.1.0"
-
     /// Why the authority does not start.
     enum StartError: Error, CustomStringConvertible {
         case notRoot

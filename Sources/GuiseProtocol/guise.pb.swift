@@ -643,21 +643,9 @@ package nonisolated struct WireAttached: Sendable {
   /// bytes of the memfd
   package var pageSize: UInt32 = 0
 
-  /// the process's primary token
-  package var token: WireTokenView {
-    get {_token ?? WireTokenView()}
-    set {_token = newValue}
-  }
-  /// Returns true if `token` has been explicitly set.
-  package var hasToken: Bool {self._token != nil}
-  /// Clears the value of `token`. Subsequent reads from it will return its default value.
-  package mutating func clearToken() {self._token = nil}
-
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
-
-  fileprivate var _token: WireTokenView? = nil
 }
 
 /// Captures the peer of a connected Unix socket, which comes along as the one descriptor.
@@ -2103,7 +2091,7 @@ nonisolated extension WireAttach: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireAttached: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Attached"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}mediated\0\u{3}page_size\0\u{1}token\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}mediated\0\u{3}page_size\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2113,33 +2101,24 @@ nonisolated extension WireAttached: SwiftProtobuf.Message, SwiftProtobuf._Messag
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBoolField(value: &self.mediated) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.pageSize) }()
-      case 3: try { try decoder.decodeSingularMessageField(value: &self._token) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
     if self.mediated != false {
       try visitor.visitSingularBoolField(value: self.mediated, fieldNumber: 1)
     }
     if self.pageSize != 0 {
       try visitor.visitSingularUInt32Field(value: self.pageSize, fieldNumber: 2)
     }
-    try { if let v = self._token {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireAttached, rhs: WireAttached) -> Bool {
     if lhs.mediated != rhs.mediated {return false}
     if lhs.pageSize != rhs.pageSize {return false}
-    if lhs._token != rhs._token {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

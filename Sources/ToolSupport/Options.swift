@@ -28,30 +28,27 @@ package struct OutputOptions: ParsableArguments {
     package init() {}
 }
 
-/// A path as the authority wants it, which has another working directory than we.
-///
-/// Symbolic links are resolved as far as the path exists, so that a root is known by one name.
+/// A path as the authority wants it, which has another working directory than we. What it leads through is for
+/// the authority to resolve, with our rights.
 package func absolutePath(_ path: String) throws -> String {
     guard !path.isEmpty else { throw ToolError("an empty path names nothing") }
+    guard !path.hasPrefix("/") else { return path }
+    guard let current = getcwd(nil, 0) else {
+        throw ToolError("the working directory is gone (\(String(cString: strerror(errno))))")
+    }
+    defer { free(current) }
+    return String(cString: current) + "/" + path
+}
+
+/// The one name that the authority knows a managed root by, even when the folder is not there any more.
+package func canonicalPath(_ path: String) throws -> String {
+    let path = try absolutePath(path)
     if let real = realpath(path, nil) {
         defer { free(real) }
         return String(cString: real)
     }
-    return try lexicalPath(path)
-}
-
-/// An absolute path in its shortest form, made without looking at any file.
-package func lexicalPath(_ path: String) throws -> String {
-    var whole = path
-    if !path.hasPrefix("/") {
-        guard let current = getcwd(nil, 0) else {
-            throw ToolError("the working directory is gone: \(String(cString: strerror(errno)))")
-        }
-        defer { free(current) }
-        whole = String(cString: current) + "/" + path
-    }
     var parts: [Substring] = []
-    for part in whole.split(separator: "/") {
+    for part in path.split(separator: "/") {
         switch part {
         case ".": break
         case "..": _ = parts.popLast()

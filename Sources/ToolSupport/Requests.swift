@@ -14,6 +14,18 @@ extension AuthorityClient {
         }
     }
 
+    /// Every thread of a process.
+    package func threads(of process: UInt32) throws -> [WireThreadView] {
+        var all: [WireThreadView] = []
+        var request = WireThreads.with { $0.process = process }
+        while true {
+            guard case .threads(let page) = try call(.threads(request)) else { throw Self.surprise }
+            all += page.threads
+            guard page.more, let last = page.threads.last else { return all }
+            request.after = last.thread
+        }
+    }
+
     /// The names of SIDs, where the authority knows one.
     package func names(of sids: [String]) throws -> [String: NamedSID] {
         var found: [String: NamedSID] = [:]

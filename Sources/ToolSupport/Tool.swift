@@ -11,9 +11,6 @@ package struct ToolError: Error, CustomStringConvertible {
 
 /// Runs a tool, and tells what went wrong the way all our tools do.
 package enum Tool {
-    /// Of all our tools.
-    package static let version = "0.1.0"
-
     /// Parses the arguments, runs the command, and ends the process.
     ///
     /// Exit codes: 0 when it was done, 1 when it was refused or failed, 64 when it was called wrongly. A

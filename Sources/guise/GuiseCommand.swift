@@ -1,4 +1,5 @@
 import ArgumentParser
+import GuiseProtocol
 import ToolSupport
 
 /// The operator's tool.
@@ -16,7 +17,7 @@ struct GuiseCommand: ParsableCommand {
 
             Exit codes: 0 done, 1 refused or failed, 64 called wrongly.
             """,
-        version: Tool.version,
+        version: guiseVersion,
         subcommands: [Run.self, AccountCommand.self, RootCommand.self])
 
     static func main() { Tool.main(GuiseCommand.self, name: "guise") }

@@ -23,8 +23,11 @@ struct RootCommand: ParsableCommand {
                   guise root add /srv/files --sddl 'O:BAG:BAD:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FR;;;AU)'
                   guise root add /srv/old --adopt
 
-                Without --sddl administrators and SYSTEM have full access, owners have it to
-                what is theirs, and nobody else has any.
+                Without --sddl SYSTEM and administrators have full access, whoever makes
+                something there has it to that, and nobody else has any.
+
+                The folder becomes root's alone by its Unix mode: from then on only the
+                authority comes in, for those whom the descriptors let in.
                 """)
 
         @Argument(help: "The folder.", completion: .directory)
@@ -77,8 +80,8 @@ struct RootCommand: ParsableCommand {
                 Example:
                   guise root remove /srv/files
 
-                What is in it stays, and so do the descriptors; from then on the kernel
-                decides too.
+                What is in it stays as it is, closed to all but root, with its descriptors, until
+                somebody changes that by hand.
                 """)
 
         @Argument(help: "The folder.", completion: .directory)
@@ -86,7 +89,7 @@ struct RootCommand: ParsableCommand {
         @OptionGroup var runtime: RuntimeOptions
 
         func run() throws {
-            let path = try absolutePath(path)
+            let path = try canonicalPath(path)
             _ = try runtime.connect().call(.rootRemove(WireRootRemove.with { $0.path = path }))
         }
     }

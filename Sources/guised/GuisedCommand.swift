@@ -1,5 +1,6 @@
 import ArgumentParser
 import GuiseDaemon
+import GuiseProtocol
 
 /// The authority.
 @main
@@ -17,7 +18,7 @@ struct GuisedCommand: AsyncParsableCommand {
 
             Exit codes: 0 after a clean stop, 1 when it could not start, 64 called wrongly.
             """,
-        version: AuthorityProcess.version)
+        version: guiseVersion)
 
     @Option(help: ArgumentHelp("Where the accounts are kept.", valueName: "dir"), completion: .directory)
     var state = "/var/lib/guise"

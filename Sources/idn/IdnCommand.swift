@@ -17,7 +17,7 @@ struct IdnCommand: ParsableCommand {
 
             Exit codes: 0 done, 1 refused or failed, 64 called wrongly.
             """,
-        version: Tool.version,
+        version: guiseVersion,
         subcommands: [Show.self, Threads.self],
         defaultSubcommand: Show.self)
 
@@ -72,11 +72,7 @@ struct IdnCommand: ParsableCommand {
         @OptionGroup var runtime: RuntimeOptions
 
         func run() throws {
-            let request = WireThreads.with { $0.process = process }
-            guard case .threads(let list) = try runtime.connect().call(.threads(request)) else {
-                throw AuthorityClient.surprise
-            }
-            let threads = list.threads.map(Identity.init)
+            let threads = try runtime.connect().threads(of: process).map(Identity.init)
             if output.json { return try JSON.show(threads) }
             var table = Table("THREAD", "COMMAND", "IMPERSONATING", "LEVEL", "USER")
             for thread in threads {

@@ -1,6 +1,4 @@
 import ArgumentParser
-import CGuise
-import Glibc
 import Guise
 import GuiseProtocol
 import ToolSupport
@@ -18,7 +16,7 @@ struct SdCommand: ParsableCommand {
 
             Exit codes: 0 done, 1 refused or failed, 64 called wrongly.
             """,
-        version: Tool.version,
+        version: guiseVersion,
         subcommands: [Show.self, Set.self])
 
     static func main() { Tool.main(SdCommand.self, name: "sd") }
@@ -44,9 +42,8 @@ struct SdCommand: ParsableCommand {
 
         func run() throws {
             let authority = try runtime.connect()
-            let object = try ObjectReference(path)
-            let request = WireDescriptorGet.with { $0.path = object.path }
-            let body = try authority.call(.descriptorGet(request), descriptor: object.descriptor)
+            let path = try absolutePath(path)
+            let body = try authority.call(.descriptorGet(WireDescriptorGet.with { $0.path = path }))
             guard case .descriptor(let found) = body else { throw AuthorityClient.surprise }
             if sddl { return Tool.say(found.sddl) }
             let view = try DescriptorView(found, names: authority)
@@ -64,7 +61,8 @@ struct SdCommand: ParsableCommand {
 
                 Only the parts that are present are changed: O: the owner, G: the group, D:
                 who may do what, S: the label and auditing. This takes WRITE_OWNER for O:
-                and G:, WRITE_DAC for D:.
+                and G:, WRITE_DAC for D:, ACCESS_SYSTEM_SECURITY for S:. Outside managed
+                roots only administrators may.
                 """)
 
         @Argument(help: "The file or folder.", completion: .file())
@@ -74,33 +72,12 @@ struct SdCommand: ParsableCommand {
         @OptionGroup var runtime: RuntimeOptions
 
         func run() throws {
-            let authority = try runtime.connect()
-            let object = try ObjectReference(path)
+            let path = try absolutePath(path)
             let request = WireDescriptorSet.with {
-                $0.path = object.path
+                $0.path = path
                 $0.sddl = sddl
             }
-            _ = try authority.call(.descriptorSet(request), descriptor: object.descriptor)
+            _ = try runtime.connect().call(.descriptorSet(request))
         }
-    }
-}
-
-/// A file or folder: its path, and a descriptor of it where we can reach it ourselves. Under a managed root
-/// only the authority can.
-private struct ObjectReference: ~Copyable {
-    let path: String
-    let descriptor: Int32?
-
-    init(_ path: String) throws {
-        let opened = open(path, Int32(GUISE_O_PATH) | O_CLOEXEC)
-        guard opened >= 0 || errno == EACCES || errno == EPERM else {
-            throw ToolError("\(path): \(String(cString: strerror(errno)))")
-        }
-        self.path = try lexicalPath(path)
-        descriptor = opened >= 0 ? opened : nil
-    }
-
-    deinit {
-        if let descriptor { close(descriptor) }
     }
 }

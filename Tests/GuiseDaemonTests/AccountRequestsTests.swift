@@ -118,7 +118,7 @@ struct AccountRequestsTests {
 
     @Test("list any number of accounts, page by page")
     func paging() throws {
-        for index in 0..<1500 {
+        for index in 0..<700 {
             try store.add(
                 .init(
                     .user, named: "a person with quite a long name, \(index)", unixID: 100_000 + UInt32(index)

@@ -101,7 +101,7 @@ struct TokenFactoryTests {
         #expect(token.isMember(of: .administrators))
         #expect(token.integrity == .system)
         #expect(token.privileges.present == .all)
-        #expect(token.holds(.impersonate) && token.holds(.tcb))
+        #expect(token.privileges.enabled == .all)
     }
 
     @Test("gives administrators High integrity and their privileges, most of them off")

@@ -154,6 +154,8 @@ struct ToolTests {
         let shown = try authority.run("sd", "show", "/tmp").output
         #expect(shown.contains("Owner: S-1-5-32-544 (BUILTIN\\Administrators)\n"))
         #expect(shown.contains("NT AUTHORITY\\SYSTEM"))
+        #expect(shown.contains("DACL  deny   write        -      S-1-5-32-545 (BUILTIN\\Users)\n"))
+        #expect(shown.contains("DACL  allow  full access  OI CI  S-1-5-18 (NT AUTHORITY\\SYSTEM)\n"))
         #expect(shown.contains("no write up"))
         #expect(try authority.run("sd", "show", "/tmp", "--sddl").output == sddl + "\n")
     }

@@ -48,5 +48,9 @@ static const uint32_t GUISE_S_IFBLK = 0060000;
 static const uint32_t GUISE_S_IFSOCK = 0140000;
 
 static const int32_t GUISE_AT_EMPTY_PATH = 0x1000;
+static const int32_t GUISE_AT_EACCESS = 0x200;
+static const uint32_t GUISE_IN_DONT_FOLLOW = 0x02000000;
+static const int32_t GUISE_RENAME_NOREPLACE = 1;
+static const int32_t GUISE_RENAME_EXCHANGE = 2;
 static const int16_t GUISE_POLLRDHUP = 0x2000;
 #endif

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 
 int guise_pidfd_open(int32_t pid, bool thread);          // thread: PIDFD_THREAD, Linux 6.9
 int guise_pidfd_getfd(int pidfd, int descriptor);
@@ -34,6 +35,10 @@ bool guise_is_pidfs(int descriptor);
 int guise_duplicate(int descriptor);                     // close-on-exec
 int guise_clear_nonblocking(int descriptor);
 int guise_statx(int directory, const char *path, int flags, unsigned mask, struct statx *out);
+// As the system calls: -1 and errno.
+int guise_faccessat2(int directory, const char *path, int mode, int flags);
+int guise_renameat2(int from, const char *old, int to, const char *new_name, unsigned flags);
+int guise_set_times(const char *path, const struct timespec *times);
 int guise_errno(void);
 // The first bytes of a file, by one read.
 ssize_t guise_file_read(const char *path, void *out, size_t capacity);

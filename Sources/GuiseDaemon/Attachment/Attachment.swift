@@ -70,7 +70,10 @@ package final class Attachment: @unchecked Sendable {
         self.nonce = nonce
     }
 
-    deinit { munmap(page.base, IdentityPage.size(count: page.count)) }
+    deinit { munmap(page.base, pageSize) }
+
+    /// In bytes.
+    var pageSize: Int { IdentityPage.size(count: page.count) }
 
     /// Adds a handle; nil when the process has as many as it may.
     func open(_ token: Token.Impersonation, credentials: UnixCredentials?) -> ImpersonationHandle? {
@@ -106,19 +109,27 @@ package final class Attachment: @unchecked Sendable {
         guard let index = page.index(of: UInt32(bitPattern: tid)) else { return nil }
         let number = guise_handle_load(page.handle(at: index))
         guard number != 0 else { return .process }
-        guard owns(tid, slot: index) else { return nil }
+        switch owns(tid, slot: index) {
+        case true?: break
+        case false?: return nil
+        case nil: return .unknown
+        }
         guard !detached.load(ordering: .acquiring), hasSameMemory(tid) else { return .unknown }
         return handles.withLock { $0.open[number] }.map { .client($0) } ?? .unknown
     }
 
-    /// Whether the thread is this process's, and not a later one with the same number.
-    private func owns(_ tid: Int32, slot: Int) -> Bool {
+    /// Whether the thread is this process's, and not a later one with the same number; nil when that cannot be
+    /// told, which must not pass for "no": the thread would be taken for one that does not impersonate.
+    private func owns(_ tid: Int32, slot: Int) -> Bool? {
         owners.withLock { owners in
             if let known = owners[slot], known.tid == tid, !known.hasEnded { return true }
             owners[slot] = nil
-            guard let thread = ThreadReference(tid, of: pid) else { return false }
-            owners[slot] = thread
-            return true
+            do throws(ThreadReference.Failure) {
+                owners[slot] = try ThreadReference(tid, of: pid)
+                return true
+            } catch {
+                return error == .notOfThisProcess ? false : nil
+            }
         }
     }
 
@@ -140,14 +151,19 @@ private final class ThreadReference {
     let tid: Int32
     private let pidfd: Int32
 
-    /// nil when the thread is not one of the process's.
-    init?(_ tid: Int32, of pid: Int32) {
+    enum Failure: Error {
+        case notOfThisProcess
+        case unknown
+    }
+
+    init(_ tid: Int32, of pid: Int32) throws(Failure) {
         let descriptor = guise_pidfd_open(tid, true)
-        guard descriptor >= 0 else { return nil }
+        guard descriptor >= 0 else { throw descriptor == -ESRCH ? .notOfThisProcess : .unknown }
         // Looked up after the pidfd was opened: if the number had changed hands before, so had this entry.
         guard access("/proc/\(pid)/task/\(tid)", F_OK) == 0, !guise_pidfd_has_ended(descriptor) else {
+            let isElsewhere = guise_errno() == ENOENT
             CGuise.close(descriptor)
-            return nil
+            throw isElsewhere ? .notOfThisProcess : .unknown
         }
         self.tid = tid
         pidfd = descriptor

@@ -8,6 +8,8 @@ package final class ProcessDirectory: Sendable {
         var services: [Int32: MediatedService] = [:]
         var members: [UInt64: Member] = [:]
         var sweepAt = 1024
+        /// By user, in bytes.
+        var pageMemory: [UInt32: Int] = [:]
     }
     private struct Member {
         let pid: Int32
@@ -54,21 +56,35 @@ package final class ProcessDirectory: Sendable {
         return guise_pidfd_identity(descriptor)
     }
 
-    /// False when the process is attached already.
-    func add(_ attachment: Attachment) -> Bool {
-        let isNew = state.withLock { state in
-            guard state.attachments[attachment.identity] == nil else { return false }
+    /// The most memory, in bytes, that one user's identity pages may take.
+    static let largestPageMemoryPerUser = 512 << 20
+
+    func add(_ attachment: Attachment) throws(Refused) {
+        let user = attachment.logon.credentials.uid
+        let refusal = state.withLock { state -> Refused? in
+            guard state.attachments[attachment.identity] == nil else {
+                return Refused(.alreadyAttached, "process \(attachment.pid) is attached already")
+            }
+            guard state.pageMemory[user, default: 0] + attachment.pageSize <= Self.largestPageMemoryPerUser else {
+                return Refused(.limit, "the identity pages of user \(user) take too much memory; attach for fewer threads")
+            }
+            state.pageMemory[user, default: 0] += attachment.pageSize
             state.attachments[attachment.identity] = attachment
-            return true
+            return nil
         }
-        if isNew { attachment.service?.add(attachment) }
-        return isNew
+        if let refusal { throw refusal }
+        attachment.service?.add(attachment)
     }
 
     func remove(_ attachment: Attachment) {
         attachment.detach()
         attachment.service?.remove(attachment)
-        state.withLock { _ = $0.attachments.removeValue(forKey: attachment.identity) }
+        let user = attachment.logon.credentials.uid
+        state.withLock { state in
+            state.attachments[attachment.identity] = nil
+            state.pageMemory[user, default: 0] -= attachment.pageSize
+            if state.pageMemory[user] == 0 { state.pageMemory[user] = nil }
+        }
     }
 
     func attachment(of identity: UInt64) -> Attachment? { state.withLock { $0.attachments[identity] } }

@@ -64,6 +64,11 @@ struct PeerCapture {
         guard peer.pid > 0 else {
             throw Refused(.notLocal, "the client is in a pid namespace that the authority does not see")
         }
+        guard guise_unix_has_name(socket) else {
+            throw Refused(
+                .notLocal, "this is the connecting end of the connection, where the other end is the service:"
+                    + " only who accepted a connection captures its client")
+        }
         if let registration = registrations.find(inode: peerInode, cookie: peerCookie) {
             // The one who announced it must be the one who connected it.
             guard
@@ -79,6 +84,14 @@ struct PeerCapture {
         guard !hasMarker(socket) else {
             throw Refused(
                 .peerGone, "the client announced its level to an authority that is gone; it has to connect again")
+        }
+        // The accepted end always has its listener's name. With a name at both ends it could be either, and at
+        // the connecting end the kernel tells whose the listener is, not who connected.
+        var name: CChar = 0
+        guard guise_unix_peer_name(socket, &name, 0) == 0 else {
+            throw Refused(
+                .notLocal, "the client bound its socket to a name, so that the two ends cannot be told apart; it"
+                    + " has to connect from an unnamed socket, or announce its level")
         }
         let logon = try logon(of: peer)
         return Client(

@@ -2,6 +2,7 @@ import AccessControl
 import CGuise
 import Glibc
 import GuiseProtocol
+import Synchronization
 
 /// One connection of the control socket: the process that made it, and what it holds by it. Used on the
 /// control thread alone.
@@ -19,6 +20,8 @@ final class ControlClient {
     /// What `guise run` asked for, until it hands over its listener.
     var launch: Logon?
     var captures: [UInt64: Captured] = [:]
+    /// Whether an answer is being worked on elsewhere.
+    let isBusy = BusyFlag()
     private var lastCapture: UInt64 = 0
 
     struct Captured {
@@ -57,6 +60,30 @@ final class ControlClient {
 
     /// Sends a response; false when the process does not read what it asked for.
     func answer(_ response: WireResponse, descriptor: Int32? = nil) -> Bool {
-        (try? ControlPacket.send(response, descriptor: descriptor, on: socket, waiting: false)) != nil
+        Self.answer(response, descriptor: descriptor, on: socket)
     }
+
+    /// As ``answer(_:descriptor:)``, for an answer that was worked on elsewhere.
+    static func answer(_ response: WireResponse, descriptor: Int32? = nil, on socket: Int32) -> Bool {
+        do throws(ControlPacket.Failure) {
+            try ControlPacket.send(response, descriptor: descriptor, on: socket, waiting: false)
+            return true
+        } catch .malformed {
+            var refusal = WireResponse()
+            refusal.id = response.id
+            refusal.body = .refusal(Refused(.limit, "the answer does not fit in one message").wire)
+            return (try? ControlPacket.send(refusal, on: socket, waiting: false)) != nil
+        } catch {
+            return false
+        }
+    }
+}
+
+/// Taken by whoever works on something, and given back by whoever is done with it.
+final class BusyFlag: Sendable {
+    private let flag = Atomic(false)
+
+    /// False when it is taken.
+    func take() -> Bool { flag.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged }
+    func giveBack() { flag.store(false, ordering: .releasing) }
 }

@@ -22,7 +22,11 @@ package final class ControlServer: @unchecked Sendable {
     /// The most control connections of one user at once.
     static let largestConnectionCountPerUser = 4096
 
+    /// The most answers that are worked on at once elsewhere.
+    static let largestWorkerCount = 64
+
     let requests: Requests
+    private let workers = Atomic(0)
     private let log: Logger
     private let listener: Int32
     private let poll: Int32
@@ -162,7 +166,7 @@ package final class ControlServer: @unchecked Sendable {
                 try start(service)
                 response.body = body
             case .later(let work):
-                answerLater(client, request.id, work)
+                try answerLater(client, request.id, work)
                 return
             }
         } catch {
@@ -174,12 +178,24 @@ package final class ControlServer: @unchecked Sendable {
         if !client.answer(response, descriptor: descriptor) { drop(client) }
     }
 
-    private func answerLater(_ client: ControlClient, _ id: UInt64, _ work: @escaping Requests.Work) {
+    /// Has a thread of its own work on an answer. Everything that asks the name service switch goes here: it may
+    /// take its time, and nobody else is to wait for it.
+    private func answerLater(
+        _ client: ControlClient, _ id: UInt64, _ work: @escaping Requests.Work
+    ) throws(Refused) {
+        guard workers.wrappingAdd(1, ordering: .relaxed).newValue <= Self.largestWorkerCount else {
+            workers.wrappingSubtract(1, ordering: .relaxed)
+            throw Refused(.limit, "the authority works on too many answers already; ask again")
+        }
+        guard client.isBusy.take() else {
+            workers.wrappingSubtract(1, ordering: .relaxed)
+            throw Refused(.limit, "the answer to an earlier request is still being worked on; wait for it")
+        }
         // The worker sends on a descriptor of its own: the connection may be gone by then.
         let socket = guise_duplicate(client.socket)
         let started =
             socket >= 0
-            && SystemThread.start("guise-work") {
+            && SystemThread.start("guise-work") { [isBusy = client.isBusy] in
                 var response = WireResponse()
                 response.id = id
                 do throws(Refused) {
@@ -187,12 +203,16 @@ package final class ControlServer: @unchecked Sendable {
                 } catch {
                     response.body = .refusal(error.wire)
                 }
-                try? ControlPacket.send(response, on: socket, waiting: false)
+                isBusy.giveBack()
+                self.workers.wrappingSubtract(1, ordering: .relaxed)
+                _ = ControlClient.answer(response, on: socket)
                 close(socket)
             }
         if !started {
             if socket >= 0 { close(socket) }
-            drop(client)
+            client.isBusy.giveBack()
+            workers.wrappingSubtract(1, ordering: .relaxed)
+            throw Refused(.internal, "no thread could be started to work on the answer")
         }
     }
 

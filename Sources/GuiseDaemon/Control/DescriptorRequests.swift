@@ -76,7 +76,8 @@ final class DescriptorRequests {
         case .managed(let object, _): return (object, true)
         case .missing: throw Refused(.notFound, "\(path): \(errnoText(ENOENT))")
         case .failed(let error): throw Refused(error == EACCES ? .accessDenied : .notFound, "\(path): \(errnoText(error))")
-        case .unix(let directory, let name, _):
+        case .reached(let object), .ownDescriptors(let object): return (object, false)
+        case .unix(let directory, let name):
             let found = files.open(
                 as: logon.credentials, directory.number, name, open_how(OpenRequest.Flag.path))
             guard found >= 0 else {

@@ -40,16 +40,16 @@ extension Requests {
             close(descriptor)
             throw error
         }
-        guard context.processes.add(attachment) else {
+        do throws(Refused) {
+            try context.processes.add(attachment)
+        } catch {
             close(descriptor)
-            throw Refused(.alreadyAttached, "process \(client.pid) is attached by another connection already")
+            throw error
         }
         client.attachment = attachment
         var attached = WireAttached()
         attached.mediated = attachment.service != nil
         attached.pageSize = UInt32(size)
-        attached.token = WireTokenView(
-            attachment.logon.token, credentials: attachment.logon.credentials, names: accounts.directory)
         return .with(.attached(attached), descriptor: descriptor)
     }
 
@@ -125,14 +125,15 @@ extension Requests {
 
     func capturedToken(
         _ request: WireCapturedToken, _ client: ControlClient
-    ) throws(Refused) -> WireResponse.OneOf_Body {
+    ) throws(Refused) -> Answer {
         guard let captured = client.captures[request.capture]?.client else {
             throw Refused(.notFound, "there is no capture \(request.capture)")
         }
-        return .token(
-            WireTokenView(
-                Token.Impersonation(captured.token, level: captured.level),
-                credentials: captured.credentials, names: accounts.directory))
+        let token = Token.Impersonation(captured.token, level: captured.level)
+        let directory = accounts.directory
+        return .later { () throws(Refused) in
+            .token(WireTokenView(token, credentials: captured.credentials, names: directory))
+        }
     }
 
     func register(

@@ -8,15 +8,7 @@ extension Requests {
     /// The threads that fit in one answer.
     private static let threadsPerPage = 200
 
-    /// A process that somebody asks about.
-    private struct Subject {
-        let pid: Int32
-        let logon: Logon
-        let attachment: Attachment?
-        let service: MediatedService?
-    }
-
-    func tokenOf(_ request: WireTokenOf, _ client: ControlClient) throws(Refused) -> WireResponse.OneOf_Body {
+    func tokenOf(_ request: WireTokenOf, _ client: ControlClient) throws(Refused) -> Answer {
         let pid = request.process == 0 ? client.pid : Int32(bitPattern: request.process)
         let subject = try subject(pid, client)
         let thread = Int32(bitPattern: request.thread)
@@ -25,10 +17,11 @@ extension Requests {
                 throw Refused(.notFound, "process \(pid) has no thread \(thread)")
             }
         }
-        return .thread(view(subject, thread: thread, whole: true))
+        let directory = accounts.directory
+        return .later { () throws(Refused) in .thread(subject.view(thread: thread, whole: true, names: directory)) }
     }
 
-    func threads(_ request: WireThreads, _ client: ControlClient) throws(Refused) -> WireResponse.OneOf_Body {
+    func threads(_ request: WireThreads, _ client: ControlClient) throws(Refused) -> Answer {
         let subject = try subject(Int32(bitPattern: request.process), client)
         guard let directory = opendir("/proc/\(subject.pid)/task") else {
             throw Refused(.notFound, "there is no process \(subject.pid)")
@@ -41,11 +34,16 @@ extension Requests {
             }
             if let id = Int32(name), id > Int32(bitPattern: request.after) { ids.append(id) }
         }
-        ids.sort()
-        var list = WireThreadList()
-        list.more = ids.count > Self.threadsPerPage
-        list.threads = ids.prefix(Self.threadsPerPage).map { view(subject, thread: $0, whole: false) }
-        return .threads(list)
+        let sorted = ids.sorted()
+        let names = accounts.directory
+        return .later { () throws(Refused) in
+            var list = WireThreadList()
+            list.more = sorted.count > Self.threadsPerPage
+            list.threads = sorted.prefix(Self.threadsPerPage).map {
+                subject.view(thread: $0, whole: false, names: names)
+            }
+            return .threads(list)
+        }
     }
 
     /// The process, if the caller may look at it: by the process's descriptor, PROCESS_QUERY_INFORMATION.
@@ -80,18 +78,27 @@ extension Requests {
         return subject
     }
 
-    private func view(_ subject: Subject, thread: Int32, whole: Bool) -> WireThreadView {
+}
+
+/// A process that somebody asks about.
+private struct Subject: Sendable {
+    let pid: Int32
+    let logon: Logon
+    let attachment: Attachment?
+    let service: MediatedService?
+
+    /// What a thread acts as; thread 0: the process itself. May ask the name service switch.
+    func view(thread: Int32, whole: Bool, names directory: AccountDirectory) -> WireThreadView {
         var view = WireThreadView()
-        view.process = UInt32(bitPattern: subject.pid)
+        view.process = UInt32(bitPattern: pid)
         view.thread = UInt32(bitPattern: thread)
         var name = [UInt8](repeating: 0, count: 64)
-        let file = thread == 0 ? "/proc/\(subject.pid)/comm" : "/proc/\(subject.pid)/task/\(thread)/comm"
+        let file = thread == 0 ? "/proc/\(pid)/comm" : "/proc/\(pid)/task/\(thread)/comm"
         let length = guise_file_read(file, &name, name.count)
         view.command = String(decoding: name[..<max(0, length)].prefix { $0 != 0x0A }, as: UTF8.self)
-        view.attached = subject.attachment != nil
-        view.mediated = subject.service != nil
-        let directory = accounts.directory
-        let identity = thread == 0 ? nil : subject.attachment?.identity(ofThread: thread)
+        view.attached = attachment != nil
+        view.mediated = service != nil
+        let identity = thread == 0 ? nil : attachment?.identity(ofThread: thread)
         switch identity {
         case .client(let handle):
             view.impersonating = true
@@ -104,7 +111,7 @@ extension Requests {
             view.token = WireTokenView(Token.Impersonation(.anonymous, level: .anonymous), names: directory)
         case .process, nil:
             view.token = WireTokenView(
-                subject.logon.token, credentials: subject.logon.credentials, names: directory)
+                logon.token, credentials: logon.credentials, names: directory)
         }
         if !whole {
             view.token.groups = []

@@ -36,7 +36,7 @@ final class Requests {
         capture = try PeerCapture(registrations: registrations, tokens: tokens, processes: context.processes)
         descriptors = DescriptorRequests(roots: context.roots)
         roots = RootRequests(accounts: accounts, roots: context.roots)
-        try roots.openAll()
+        roots.openAll(audit)
     }
 
     func answer(
@@ -47,16 +47,22 @@ final class Requests {
         case .capture: return .now(try capture(descriptor, client))
         case .openHandle(let request): return .now(try openHandle(request, client))
         case .closeCapture(let request): return .now(closeCapture(request, client))
-        case .capturedToken(let request): return .now(try capturedToken(request, client))
+        case .capturedToken(let request): return try capturedToken(request, client)
         case .register(let request): return .now(try register(request, descriptor, client))
-        case .tokenOf(let request): return .now(try tokenOf(request, client))
-        case .threads(let request): return .now(try threads(request, client))
+        case .tokenOf(let request): return try tokenOf(request, client)
+        case .threads(let request): return try threads(request, client)
         case .launch(let request): return .now(try launch(request, client))
         case .mediate(let request): return try mediate(request, client)
         case .lookUp(let request):
-            return .now(try accountRequests.answer(request, fromAdministrator: isAdministrator(client)))
+            let isAdministrator = isAdministrator(client)
+            return .later { [accountRequests] () throws(Refused) in
+                try accountRequests.answer(request, fromAdministrator: isAdministrator)
+            }
         case .accountAdd(let request):
-            return .now(try accountRequests.answer(request, fromAdministrator: isAdministrator(client)))
+            let isAdministrator = isAdministrator(client)
+            return .later { [accountRequests] () throws(Refused) in
+                try accountRequests.answer(request, fromAdministrator: isAdministrator)
+            }
         case .accountRemove(let request):
             return .now(try accountRequests.answer(request, fromAdministrator: isAdministrator(client)))
         case .accountList(let request):

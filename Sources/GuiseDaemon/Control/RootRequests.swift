@@ -19,21 +19,29 @@ final class RootRequests: Sendable {
         self.roots = roots
     }
 
-    /// Opens every root of the store. One that is not as it was left is an error: going on without it would
-    /// leave what lies in it to Unix modes.
-    func openAll() throws(Refused) {
-        var opened: [OpenRoot] = []
-        for root in accounts.roots() {
-            let descriptor = try Self.openDirectory(root.path)
-            let status = try Self.status(of: descriptor)
-            guard kernelPath(of: descriptor.number) == Array(root.path.utf8), Self.isClosed(status) else {
-                throw Refused(
-                    .internal, "the managed root \(root.path) is not as Guise left it (a folder of root's with"
-                        + " mode 0700); put it back, or remove it from the state with `guise root remove`")
-            }
-            opened.append(try Self.take(descriptor, root.path, status))
+    /// Opens every root of the store. Nothing opens in one that is not as it was left, until it is put back
+    /// and the authority started anew: going on as if it were no root would leave it to Unix modes.
+    func openAll(_ audit: Audit) {
+        roots.replace(
+            accounts.roots().map { root in
+                do throws(Refused) {
+                    return try Self.open(root)
+                } catch {
+                    audit.unavailable(root.path, rule: error.message)
+                    return OpenRoot(unavailable: root.path)
+                }
+            })
+    }
+
+    private static func open(_ root: ManagedRoot) throws(Refused) -> OpenRoot {
+        let descriptor = try openDirectory(root.path)
+        let status = try status(of: descriptor)
+        guard kernelPath(of: descriptor.number) == Array(root.path.utf8), isClosed(status) else {
+            throw Refused(
+                .internal, "it is not as Guise left it, a folder of root's with mode 0700; put it back and start"
+                    + " guised anew, or remove it with `guise root remove`")
         }
-        roots.replace(opened)
+        return try take(descriptor, root.path, status)
     }
 
     /// Takes a folder over. Runs on a thread of its own: adopting a large folder takes its time.

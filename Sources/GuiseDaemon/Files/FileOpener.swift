@@ -14,8 +14,8 @@ final class FileOpener {
         case waits
     }
 
-    private let files: UnixFiles
-    private let roots: ManagedRoots
+    let files: UnixFiles
+    let roots: ManagedRoots
     /// Devices known not to be proc file systems, to ask once for each.
     private var ordinaryDevices: Set<UInt64> = []
 
@@ -41,18 +41,40 @@ final class FileOpener {
         _ path: UnsafeBufferPointer<CChar>, from start: Start, _ request: OpenRequest, as caller: Caller,
         mayWait: Bool
     ) -> Outcome {
+        let outcome = find(path, from: start, request, as: caller, mayWait: mayWait)
+        guard request.has(OpenRequest.Flag.path), case .descriptor(let found) = outcome else { return outcome }
+        return readable(OwnedDescriptor(found), as: caller)
+    }
+
+    /// The kernel puts no O_PATH descriptor into another process's table (SECCOMP_IOCTL_NOTIF_ADDFD takes none).
+    /// One that is open for reading serves, for a caller who may read.
+    private func readable(_ object: OwnedDescriptor, as caller: Caller) -> Outcome {
+        let located: Located
+        do throws(FileError) { located = try self.located(object) } catch { return .failed(error.errno) }
+        guard located.status.isDirectory || located.status.isRegular else { return .failed(EOPNOTSUPP) }
+        let request = OpenRequest(directory: AT_FDCWD, flags: 0, mode: 0)
+        return located.isManaged
+            ? openManaged(object, located.status, request, caller, false)
+            : "/proc/self/fd/\(object.number)".withCString { openByKernel(AT_FDCWD, $0, request, caller, false) }
+    }
+
+    private func find(
+        _ path: UnsafeBufferPointer<CChar>, from start: Start, _ request: OpenRequest, as caller: Caller,
+        mayWait: Bool
+    ) -> Outcome {
         guard !path.isEmpty else { return .failed(ENOENT) }
         switch start {
         case .top:
             if let (root, rest) = roots.root(spelledBy: path) {
+                if root.isUnavailable { return .failed(EACCES, rule: "the managed root is unavailable; see the log") }
                 if let outcome = openBelow(root, path, rest, request, caller, mayWait) { return outcome }
-            } else if let outcome = openInUnixPlace(AT_FDCWD, path.baseAddress!, request, caller, mayWait) {
+            } else if !mayPassModes(caller), let outcome = openInUnixPlace(AT_FDCWD, path.baseAddress!, request, caller, mayWait) {
                 return outcome
             }
             return walk(path, from: nil, request, caller, mayWait)
         case .directory(let directory):
             let root = roots.root(containing: directory.number)
-            if root == nil,
+            if root == nil, !mayPassModes(caller),
                 let outcome = openInUnixPlace(
                     directory.number, path.baseAddress!, request, caller, mayWait)
             {
@@ -62,6 +84,10 @@ final class FileOpener {
                 path, from: PathWalk.Place(directory: directory, root: root), request, caller, mayWait)
         }
     }
+
+    /// Whether modes hold the caller back at all. Where they do not, they would not keep it out of a managed
+    /// root that a link leads to, either: only the walk sees that.
+    func mayPassModes(_ caller: Caller) -> Bool { caller.credentials?.isRoot ?? false }
 
     // MARK: The kernel's lookup
 
@@ -100,9 +126,12 @@ final class FileOpener {
         var request = request
         request.resolve |= GUISE_RESOLVE_NO_MAGICLINKS
         let outcome = openByKernel(directory, path, request, caller, mayWait)
-        // EACCES may mean a managed root on the way, ELOOP a magic link.
-        if case .failed(EACCES, nil) = outcome { return nil }
-        if case .failed(ELOOP, nil) = outcome { return nil }
+        // EACCES may mean a managed root on the way, ELOOP a magic link, and what is missing may be missing
+        // below the authority's `/proc/self` only.
+        switch outcome {
+        case .failed(EACCES, nil), .failed(ELOOP, nil), .failed(ENOENT, nil), .failed(ENOTDIR, nil): return nil
+        default: break
+        }
         guard case .descriptor(let found) = outcome else { return outcome }
         var status = statx()
         guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0,
@@ -114,7 +143,7 @@ final class FileOpener {
         return outcome
     }
 
-    private func isInProcessFileSystem(_ descriptor: Int32, _ device: UInt64) -> Bool {
+    func isInProcessFileSystem(_ descriptor: Int32, _ device: UInt64) -> Bool {
         if ordinaryDevices.contains(device) { return false }
         guard !isProcessFileSystem(descriptor) else { return true }
         // A device number can be given to another mount later, so only those with a disk are remembered.
@@ -144,12 +173,20 @@ final class FileOpener {
                 // Somebody was quicker: what is there now decides.
                 if case .failed(EEXIST, nil) = outcome, !request.has(OpenRequest.Flag.exclusive) { continue }
                 return outcome
-            case .unix(let directory, let name, let isMagic):
+            case .unix(let directory, let name):
                 var request = request
                 request.resolve = 0
-                if !isMagic { request.flags |= OpenRequest.Flag.noFollow }
-                if path.last == 0x2F, !isMagic { request.flags |= OpenRequest.Flag.directory }
+                request.flags |= OpenRequest.Flag.noFollow
+                if path.last == 0x2F { request.flags |= OpenRequest.Flag.directory }
                 return openByKernel(directory.number, name, request, caller, mayWait)
+            case .reached(let object):
+                var request = request
+                request.resolve = 0
+                return "/proc/self/fd/\(object.number)".withCString {
+                    openByKernel(AT_FDCWD, $0, request, caller, mayWait)
+                }
+            case .ownDescriptors(let object):
+                return request.writes ? .failed(EISDIR) : reopen(object.number, request)
             }
         }
         return .failed(EAGAIN)
@@ -170,17 +207,9 @@ final class FileOpener {
         let truncates = request.has(OpenRequest.Flag.truncate) && !isPath
         let waits = !request.has(OpenRequest.Flag.nonBlocking) && !isPath
         var flags = request.flags & ~OpenRequest.Flag.truncate
-        if truncates, !request.writes { flags = flags & ~OpenRequest.Flag.accessMode | OpenRequest.Flag.readWrite }
         if waits, !mayWait { flags |= OpenRequest.Flag.nonBlocking }
         let how = open_how(flags, mode: request.mode, resolve: request.resolve)
-        let found =
-            mayWait
-            ? UnixFiles.assuming(credentials) { [how] in
-                var how = how
-                how.flags |= OpenRequest.Flag.closeOnExec
-                return guise_openat2(directory, path, &how)
-            }
-            : files.open(as: credentials, directory, path, how, umask: caller.umask)
+        let found = files.open(as: credentials, directory, path, how, umask: caller.umask, mayWait: mayWait)
         guard found >= 0 else {
             // Nobody reads the FIFO yet, or a lease is being broken: worth waiting for.
             if waits, !mayWait, found == -ENXIO || found == -EWOULDBLOCK { return .waits }
@@ -212,11 +241,26 @@ final class FileOpener {
             close(found)
             return .failed(EACCES, rule: "the object's security descriptor")
         }
-        if truncates, status.isRegular, status.stx_size > 0, ftruncate(found, 0) != 0 {
-            close(found)
-            return .failed(EIO)
+        if truncates, status.isRegular, status.stx_size > 0 {
+            let error = truncate(found, request, credentials)
+            guard error == 0 else {
+                close(found)
+                return .failed(error)
+            }
         }
         return .descriptor(found)
+    }
+
+    /// Empties a file that was opened as the caller. Returns 0 or a positive errno.
+    private func truncate(_ file: Int32, _ request: OpenRequest, _ credentials: UnixCredentials) -> Int32 {
+        if request.writes { return ftruncate(file, 0) == 0 ? 0 : guise_errno() }
+        // O_RDONLY | O_TRUNC: the kernel asks for the right to write, too.
+        let writable = "/proc/self/fd/\(file)".withCString {
+            files.open(as: credentials, AT_FDCWD, $0, open_how(OpenRequest.Flag.writeOnly))
+        }
+        guard writable >= 0 else { return -writable }
+        defer { close(writable) }
+        return ftruncate(writable, 0) == 0 ? 0 : guise_errno()
     }
 
     // MARK: Managed roots
@@ -250,7 +294,7 @@ final class FileOpener {
         return reopen(object.number, request)
     }
 
-    private func refusal(
+    func refusal(
         of rights: AccessMask<FileKind>, on object: Int32, _ caller: Caller
     ) -> Outcome? {
         let decision = StoredDescriptor.read(of: object) { bytes -> Result<Bool, AccessCheckError> in

@@ -10,6 +10,9 @@ final class OpenRoot: Sendable {
     let device: UInt64
     let inode: UInt64
 
+    /// A root that is not as Guise left it: nothing in it opens for anybody.
+    var isUnavailable: Bool { descriptor < 0 }
+
     init(path: String, descriptor: Int32, status: statx) {
         self.path = Array(path.utf8)
         self.descriptor = descriptor
@@ -17,7 +20,13 @@ final class OpenRoot: Sendable {
         inode = status.stx_ino
     }
 
-    deinit { close(descriptor) }
+    init(unavailable path: String) {
+        self.path = Array(path.utf8)
+        descriptor = -1
+        (device, inode) = (0, 0)
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
 }
 
 extension statx {

@@ -42,8 +42,12 @@ struct PathWalk {
         case managed(OwnedDescriptor, statx)
         /// Under a managed root, not there; the directory it would be in.
         case missing(OwnedDescriptor, name: [CChar], isDirectory: Bool)
-        /// In a Unix place: to be opened by this name, following a magic link if it is one.
-        case unix(directory: OwnedDescriptor, name: [CChar], isMagic: Bool)
+        /// In a Unix place: to be opened by this name, without following a link.
+        case unix(directory: OwnedDescriptor, name: [CChar])
+        /// In a Unix place, at the end of a magic link: open with O_PATH.
+        case reached(OwnedDescriptor)
+        /// The list of the caller's own descriptors in /proc, open with O_PATH.
+        case ownDescriptors(OwnedDescriptor)
         /// A positive errno.
         case failed(Int32)
     }
@@ -100,7 +104,7 @@ struct PathWalk {
             let found = open(terminated, in: place, flags: OpenRequest.Flag.path | OpenRequest.Flag.noFollow)
             if found == -ENOENT, isLast {
                 return place.root == nil
-                    ? .unix(directory: place.directory, name: terminated, isMagic: false)
+                    ? .unix(directory: place.directory, name: terminated)
                     : .missing(
                         place.directory, name: terminated, isDirectory: components.endsInSlash)
             }
@@ -110,8 +114,7 @@ struct PathWalk {
             if status.isSymbolicLink {
                 if isLast, !components.endsInSlash, !request.followsLast {
                     return place.root == nil
-                        ? .unix(directory: place.directory, name: terminated, isMagic: false)
-                        : .managed(object, status)
+                        ? .unix(directory: place.directory, name: terminated) : .managed(object, status)
                 }
                 links += 1
                 guard links <= Self.largestLinkCount,
@@ -125,10 +128,7 @@ struct PathWalk {
                     let reached = OwnedDescriptor(target)
                     let root = roots.root(containing: target)
                     if isLast, !components.endsInSlash {
-                        guard root != nil else {
-                            return .unix(directory: place.directory, name: terminated, isMagic: true)
-                        }
-                        return .managed(reached, try self.status(of: reached))
+                        return root == nil ? .reached(reached) : .managed(reached, try self.status(of: reached))
                     }
                     place = Place(directory: reached, root: root)
                     continue
@@ -145,11 +145,9 @@ struct PathWalk {
             }
             let entered = place.root ?? roots.root(status)
             if isLast, !components.endsInSlash {
-                guard let entered else {
-                    return .unix(directory: place.directory, name: terminated, isMagic: false)
-                }
-                _ = entered
-                return .managed(object, status)
+                if entered != nil { return .managed(object, status) }
+                return isOwnDescriptors(terminated, in: place)
+                    ? .ownDescriptors(object) : .unix(directory: place.directory, name: terminated)
             }
             guard status.isDirectory else { throw Stop(ENOTDIR) }
             depth += 1
@@ -169,7 +167,7 @@ struct PathWalk {
 
     /// The place itself is what was asked for.
     private func here(_ place: Place) throws(Stop) -> Outcome {
-        guard place.root != nil else { return .unix(directory: place.directory, name: [0x2E, 0], isMagic: false) }
+        guard place.root != nil else { return .unix(directory: place.directory, name: [0x2E, 0]) }
         return .managed(place.directory, try status(of: place.directory))
     }
 
@@ -191,7 +189,22 @@ struct PathWalk {
             return files.openAsAuthority(place.directory.number, name, open_how(flags))
         }
         guard let credentials = caller.credentials else { return -EACCES }
-        return files.open(as: credentials, place.directory.number, name, open_how(flags))
+        let found = files.open(as: credentials, place.directory.number, name, open_how(flags))
+        guard found == -EACCES, isOwnDescriptors(name, in: place) else { return found }
+        return files.openAsAuthority(place.directory.number, name, open_how(flags))
+    }
+
+    /// Whether a name is that of the caller's own descriptors in /proc, or of one of them. A process reaches
+    /// these whatever its credentials (proc_fd_permission in the kernel); what they lead to is checked there.
+    private func isOwnDescriptors(_ name: [CChar], in place: Place) -> Bool {
+        guard place.root == nil, isProcessFileSystem(place.directory.number),
+            let bytes = kernelPath(of: place.directory.number)
+        else { return false }
+        let name = String(decoding: name.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+        guard name == "fd" || Int32(name) != nil else { return false }
+        let own = "/proc/\(caller.pid())"
+        let directories = [own, own + "/task/\(caller.tid)"].map { name == "fd" ? $0 : $0 + "/fd" }
+        return directories.contains(String(decoding: bytes, as: UTF8.self))
     }
 
     private func status(of object: OwnedDescriptor) throws(Stop) -> statx {
@@ -202,11 +215,10 @@ struct PathWalk {
     }
 
     private func isMagic(_ name: [CChar], in place: Place) throws(Stop) -> Bool {
-        guard place.root == nil, let credentials = caller.credentials else { return false }
-        guard isProcessFileSystem(place.directory.number) else { return false }
-        let plain = open_how(
-            OpenRequest.Flag.path, resolve: GUISE_RESOLVE_NO_MAGICLINKS)
-        let found = files.open(as: credentials, place.directory.number, name, plain)
+        guard place.root == nil, isProcessFileSystem(place.directory.number) else { return false }
+        // Whether a link is magic does not depend on who asks.
+        let plain = open_how(OpenRequest.Flag.path, resolve: GUISE_RESOLVE_NO_MAGICLINKS)
+        let found = files.openAsAuthority(place.directory.number, name, plain)
         if found >= 0 { close(found) }
         return found == -ELOOP
     }

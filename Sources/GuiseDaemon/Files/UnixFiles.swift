@@ -24,16 +24,18 @@ final class UnixFiles {
 
     /// openat2(2) as a user. Returns a descriptor or a negative errno.
     ///
-    /// - Parameter umask: of the process that asked; the kernel applies it as it would have there.
+    /// - Parameters:
+    ///   - umask: of the process that asked; the kernel applies it as it would have there.
+    ///   - mayWait: the open may block, which then is this thread's own system call, so that a signal ends it.
     func open(
         as user: UnixCredentials, _ directory: Int32, _ path: UnsafePointer<CChar>, _ how: open_how,
-        umask mask: UInt32 = 0
+        umask mask: UInt32 = 0, mayWait: Bool = false
     ) -> Int32 {
         var how = how
         how.flags |= OpenRequest.Flag.closeOnExec
         if mask != 0 { umask(mode_t(mask)) }
         defer { if mask != 0 { umask(0) } }
-        if let ring, let personality = personality(user, ring) {
+        if !mayWait, let ring, let personality = personality(user, ring) {
             return guise_ring_open(ring, personality, directory, path, &how)
         }
         return Self.assuming(user) { guise_openat2(directory, path, &how) }

@@ -22,13 +22,6 @@ struct GroupList {
 extension PrivilegeSet {
     /// What counts without being enabled first, for users, as on Windows.
     fileprivate static let enabledForUsers: PrivilegeSet = [.changeNotify, .impersonate, .createGlobal]
-
-    /// What counts without being enabled first, for SYSTEM, as on Windows.
-    fileprivate static let enabledForSystem: PrivilegeSet = [
-        .tcb, .lockMemory, .createPagefile, .createPermanent, .debug, .audit, .changeNotify, .impersonate,
-        .createGlobal, .profileSingleProcess, .increaseBasePriority, .systemProfile, .increaseWorkingSet,
-        .timeZone, .createSymbolicLink, .delegateSessionUserImpersonate,
-    ]
 }
 
 /// What the token of a process with Unix credentials is made from.
@@ -65,7 +58,8 @@ struct UnixLogonRecipe {
         self.groups = groups
 
         if credentials.isRoot {
-            (present, enabled, integrity) = (.all, .enabledForSystem, .system)
+            // Enabled, all of them: no tool of ours adjusts its token first, as those of Windows do.
+            (present, enabled, integrity) = (.all, .all, .system)
             return
         }
         let holders = [account, directory.account(sid: .users)].compactMap(\.self) + mapped + inherited

@@ -11,13 +11,12 @@ enum CallTable {
         case openat
         /// openat2(directory, path, how, size)
         case openat2
-        /// newfstatat(directory, path, stat, flags): an open descriptor with AT_EMPTY_PATH asks nobody.
-        case statByDescriptor
-        /// statx(directory, path, flags, mask, statx)
-        case statxByDescriptor
-        /// connect, bind (socket, address, length): a Unix one names a place.
+        /// Everything else that is done with files.
+        case file(FileCall)
+        /// connect, bind, sendto, sendmmsg (socket, …): an address of a Unix socket names a place, and who sends
+        /// there is seen.
         case address
-        /// sendmsg, sendmmsg: without an address it goes where the socket was connected to.
+        /// sendmsg: as these, but without an address it goes where the socket was connected to.
         case message
         /// kill, tgkill and the like: within the own process they are nobody else's business.
         case signal
@@ -41,9 +40,8 @@ enum CallTable {
         set(.creat, "creat")
         set(.openat, "openat")
         set(.openat2, "openat2")
-        set(.statByDescriptor, "newfstatat")
-        set(.statxByDescriptor, "statx")
-        set(.address, "connect", "bind")
+        for call in FileCall.allCases { set(.file(call), call.rawValue) }
+        set(.address, "connect", "bind", "sendto", "sendmmsg")
         set(.message, "sendmsg")
         set(.signal, "kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
         set(.execute, "execve", "execveat")

@@ -9,8 +9,8 @@ import Glibc
 /// except under managed roots, where the service's own token does.
 final class Mediator {
     let context: MediationContext
-    private let opener: FileOpener
-    private let path = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 4097)
+    let opener: FileOpener
+    let path = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 4097)
 
     /// Takes the calling thread for its own.
     init(_ context: MediationContext) {
@@ -77,7 +77,9 @@ final class Mediator {
                 trap.service.attachment(of: status.pid)?.noteExecution()
             }
             trap.proceed()
-        case .statByDescriptor, .statxByDescriptor, .message, .signal, .other:
+        case .file(let call):
+            return handleForProcess(trap, call)
+        case .message, .signal, .other:
             trap.proceed()
         }
         return .answered
@@ -85,7 +87,7 @@ final class Mediator {
 
     /// Whether a path, as it is spelled, may lead under a managed root. What leads there by a link only is the
     /// kernel's to refuse: managed roots are closed to everybody but the authority.
-    private func leadsUnderManagedRoot(_ trap: Trap, _ directory: Int32, _ length: Int) -> Bool {
+    func leadsUnderManagedRoot(_ trap: Trap, _ directory: Int32, _ length: Int) -> Bool {
         let roots = context.roots
         guard !roots.list().isEmpty, length > 0 else { return false }
         let spelled = UnsafeBufferPointer(rebasing: path[..<length])
@@ -123,18 +125,18 @@ final class Mediator {
             }
             return open(
                 trap, request.call, length, token: handle.deciding, credentials: handle.credentials, mayWait)
-        case .statByDescriptor:
-            return statByDescriptor(trap, handle)
-        case .statxByDescriptor:
-            return statxByDescriptor(trap, handle)
+        case .file(let call):
+            return carryOut(trap, call, token: handle.deciding, credentials: handle.credentials)
+        case .execute:
+            // As the process, and its impersonation ends: as on Windows.
+            return handleForProcess(trap, row, mayWait)
         case .address:
-            // A socket that is no Unix socket names no place and shows no identity.
-            if let domain = socketDomain(trap), domain != AF_UNIX, domain != AF_NETLINK, trap.isPending {
+            if isNoUnixSocket(trap), trap.isPending {
                 trap.proceed()
                 return .answered
             }
         case .message:
-            if messageHasNoAddress(trap), trap.isPending {
+            if messageHasNoAddress(trap) || isNoUnixSocket(trap), trap.isPending {
                 trap.proceed()
                 return .answered
             }
@@ -143,13 +145,13 @@ final class Mediator {
                 trap.proceed()
                 return .answered
             }
-        case .execute, .other:
+        case .other:
             break
         }
         return deny(trap, handle.deciding.user, "the call is not mediated yet, so an impersonating thread may not make it")
     }
 
-    private func deny(_ trap: Trap, _ user: SID, _ rule: String, path: String? = nil) -> Verdict {
+    func deny(_ trap: Trap, _ user: SID, _ rule: String, path: String? = nil) -> Verdict {
         trap.fail(EACCES)
         context.audit.denied(
             CallTable.name(trap.call), path: path, user: user, service: trap.service.name,
@@ -208,16 +210,12 @@ final class Mediator {
         _ mayWait: Bool
     ) -> Verdict {
         let spelled = UnsafeBufferPointer(rebasing: path[..<length])
-        var start = FileOpener.Start.top
-        if length > 0, spelled[0] != 0x2F {
-            let name = request.directory == AT_FDCWD ? "cwd" : "fd/\(request.directory)"
-            var how = open_how(OpenRequest.Flag.path | OpenRequest.Flag.closeOnExec)
-            let opened = "/proc/\(trap.tid)/\(name)".withCString { guise_openat2(AT_FDCWD, $0, &how) }
-            guard opened >= 0 else {
-                trap.fail(opened == -ENOENT ? EBADF : -opened)
-                return .answered
-            }
-            start = .directory(OwnedDescriptor(opened))
+        let start: FileOpener.Start
+        do throws(FileError) {
+            start = try self.start(of: spelled, in: request.directory, of: trap)
+        } catch {
+            trap.fail(error.errno)
+            return .answered
         }
         // Only what creates depends on the umask, and only /proc/self and the audit on the pid.
         var umask: UInt32 = 0
@@ -247,68 +245,40 @@ final class Mediator {
         }
     }
 
-    // MARK: What asks nobody
-
-    /// fstat in the form that libc gives it. A path, or a descriptor of the directory, is for the mediation of
-    /// the stat family.
-    private func statByDescriptor(_ trap: Trap, _ handle: ImpersonationHandle) -> Verdict {
-        guard trap.int(3) & GUISE_AT_EMPTY_PATH != 0, hasEmptyPath(trap, 1), trap.int(0) >= 0 else {
-            return deny(trap, handle.deciding.user, "the call is not mediated yet, so an impersonating thread may not make it")
-        }
-        return answer(trap, to: trap.argument(2), stat()) { fstat($0, &$1) }
+    /// Where a path of the caller starts.
+    func start(
+        of path: UnsafeBufferPointer<CChar>, in directory: Int32, of trap: Trap
+    ) throws(FileError) -> FileOpener.Start {
+        if path.first == 0x2F || path.isEmpty { return .top }
+        return .directory(try self.directory(directory, of: trap))
     }
 
-    private func statxByDescriptor(_ trap: Trap, _ handle: ImpersonationHandle) -> Verdict {
-        guard trap.int(2) & GUISE_AT_EMPTY_PATH != 0, hasEmptyPath(trap, 1), trap.int(0) >= 0 else {
-            return deny(trap, handle.deciding.user, "the call is not mediated yet, so an impersonating thread may not make it")
-        }
-        return answer(trap, to: trap.argument(4), statx()) {
-            guise_statx($0, "", trap.int(2), UInt32(truncatingIfNeeded: trap.argument(3)), &$1)
-        }
+    /// A directory of the caller, or its working directory for AT_FDCWD, open with O_PATH.
+    func directory(_ number: Int32, of trap: Trap) throws(FileError) -> OwnedDescriptor {
+        let name = number == AT_FDCWD ? "cwd" : "fd/\(number)"
+        var how = open_how(OpenRequest.Flag.path | OpenRequest.Flag.closeOnExec)
+        let opened = "/proc/\(trap.tid)/\(name)".withCString { guise_openat2(AT_FDCWD, $0, &how) }
+        guard opened >= 0 else { throw FileError(opened == -ENOENT ? EBADF : -opened) }
+        return OwnedDescriptor(opened)
     }
 
-    private func hasEmptyPath(_ trap: Trap, _ index: Int) -> Bool {
-        trap.argument(index) == 0 || trap.readPath(trap.argument(index), path) == 0
-    }
-
-    /// Asks about a descriptor of the caller and writes what was learnt into its memory.
-    private func answer<Value>(
-        _ trap: Trap, to address: UInt64, _ empty: Value, _ ask: (Int32, inout Value) -> Int32
-    ) -> Verdict {
-        var value = empty
-        let descriptor = borrow(trap.int(0), of: trap)
-        guard descriptor >= 0 else {
-            trap.fail(-descriptor)
-            return .answered
-        }
-        defer { close(descriptor) }
-        guard ask(descriptor, &value) == 0 else {
-            trap.fail(guise_errno())
-            return .answered
-        }
-        guard trap.isPending else { return .answered }
-        let size = MemoryLayout<Value>.size
-        let written = withUnsafeBytes(of: &value) {
-            guise_memory_write(trap.tid, address, $0.baseAddress, size)
-        }
-        if written == size { trap.succeed() } else { trap.fail(EFAULT) }
-        return .answered
-    }
+    // MARK: Descriptors and messages of the caller
 
     /// A duplicate of a descriptor of the caller.
-    private func borrow(_ number: Int32, of trap: Trap) -> Int32 {
+    func borrow(_ number: Int32, of trap: Trap) -> Int32 {
         let thread = guise_pidfd_open(trap.tid, true)
         guard thread >= 0 else { return -ESRCH }
         defer { close(thread) }
         return guise_pidfd_getfd(thread, number)
     }
 
-    private func socketDomain(_ trap: Trap) -> Int32? {
+    /// A socket of another family names no place in the file system and shows no Unix identity.
+    private func isNoUnixSocket(_ trap: Trap) -> Bool {
         let descriptor = borrow(trap.int(0), of: trap)
-        guard descriptor >= 0 else { return nil }
+        guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
         let domain = guise_socket_domain(descriptor)
-        return domain >= 0 ? domain : nil
+        return domain >= 0 && domain != AF_UNIX
     }
 
     private func messageHasNoAddress(_ trap: Trap) -> Bool {

@@ -1,0 +1,324 @@
+import AccessControl
+import CGuise
+import Glibc
+
+/// What can be done with files besides opening them, as a caller: under a managed root by the object's
+/// descriptor, elsewhere by the kernel with the caller's credentials. Belongs to one thread.
+struct FileCalls {
+    let opener: FileOpener
+    let caller: Caller
+
+    private var files: UnixFiles { opener.files }
+
+    // MARK: Rights
+
+    /// Throws unless the object grants the rights. In a Unix place an object without a descriptor of its own
+    /// leaves the matter to the kernel.
+    func require(_ rights: AccessMask<FileKind>, on located: Located) throws(FileError) {
+        guard rights != [] else { return }
+        let stored = StoredDescriptor.read(of: located.number) { bytes -> Bool? in
+            (try? AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights))?.isAllowed
+        }
+        switch stored {
+        case .success(true?): return
+        case .failure(let failure)
+        where !located.isManaged && [ENODATA, EOPNOTSUPP].contains(failure.errno):
+            return
+        case .failure(let failure) where failure.errno == ENODATA:
+            throw FileError(EACCES, rule: "the object carries no security descriptor; `sd set` gives it one")
+        default: throw FileError(EACCES, rule: "the security descriptor does not grant \(rights)")
+        }
+    }
+
+    /// Runs a system call as the caller. Its result, or the errno it set.
+    private func asCaller(_ call: () -> Int32) throws(FileError) {
+        guard let credentials = caller.credentials else {
+            throw FileError(
+                EACCES, rule: "the client has no Unix user, so no place outside managed roots is open to it")
+        }
+        let result = UnixFiles.assuming(credentials) { call() == 0 ? 0 : -guise_errno() }
+        guard result == 0 else { throw FileError(-result) }
+    }
+
+    private func asAuthority(_ call: () -> Int32) throws(FileError) {
+        guard call() == 0 else { throw FileError(guise_errno()) }
+    }
+
+    private func run(_ located: Located, _ call: () -> Int32) throws(FileError) {
+        if located.isManaged { try asAuthority(call) } else { try asCaller(call) }
+    }
+
+    /// The path by which calls that take no descriptor reach an object that is open with O_PATH.
+    private func path(of located: Located) -> String { "/proc/self/fd/\(located.number)" }
+
+    // MARK: Looking
+
+    /// stat and its family take READ_ATTRIBUTES.
+    func checkStatus(of located: Located) throws(FileError) { try require(.readAttributes, on: located) }
+
+    /// access(2), asked as the client.
+    func checkAccess(to located: Located, mode: Int32) throws(FileError) {
+        guard mode & ~7 == 0 else { throw FileError(EINVAL) }
+        var rights: AccessMask<FileKind> = []
+        if mode & R_OK != 0 { rights.insert(.readData) }
+        if mode & W_OK != 0 { rights.insert(.writeData) }
+        if mode & X_OK != 0 { rights.insert(.execute) }
+        try require(rights, on: located)
+        guard !located.isManaged else { return }
+        try asCaller { guise_faccessat2(located.number, "", mode, GUISE_AT_EMPTY_PATH | GUISE_AT_EACCESS) }
+    }
+
+    /// The content of a symbolic link.
+    func content(ofLink located: Located) throws(FileError) -> [CChar] {
+        guard located.status.isSymbolicLink else { throw FileError(EINVAL) }
+        var target = [CChar](repeating: 0, count: 4097)
+        let length = readlinkat(located.number, "", &target, target.count)
+        guard length >= 0 else { throw FileError(guise_errno()) }
+        return Array(target[..<length])
+    }
+
+    // MARK: Names
+
+    /// unlink(2) and rmdir(2): DELETE on the object, or DELETE_CHILD on its directory.
+    func remove(_ entry: LocatedEntry, isDirectory: Bool) throws(FileError) {
+        let flags = isDirectory ? AT_REMOVEDIR : 0
+        guard entry.directory.isManaged else {
+            try checkOwnDescriptor(of: entry, .delete)
+            return try asCaller { unlinkat(entry.directory.number, entry.name, flags) }
+        }
+        let object = try present(entry)
+        try requireRemoval(of: object, from: entry.directory)
+        if entry.endsInSlash, !isDirectory { throw FileError(object.status.isDirectory ? EISDIR : ENOTDIR) }
+        try asAuthority { unlinkat(entry.directory.number, entry.name, flags) }
+    }
+
+    private func requireRemoval(of object: Located, from directory: Located) throws(FileError) {
+        do throws(FileError) {
+            try require(.delete, on: object)
+        } catch {
+            do throws(FileError) { try require(.deleteChild, on: directory) } catch { throw error }
+        }
+    }
+
+    private func present(_ entry: LocatedEntry) throws(FileError) -> Located {
+        guard !isDots(entry.name) else { throw FileError(EINVAL) }
+        guard let object = try opener.child(entry, as: caller) else { throw FileError(ENOENT) }
+        // A managed root is no file of the directory it is in.
+        if object.isManaged, !entry.directory.isManaged { throw FileError(EBUSY) }
+        return object
+    }
+
+    private func isDots(_ name: [CChar]) -> Bool { name == [0x2E, 0] || name == [0x2E, 0x2E, 0] }
+
+    /// In a Unix place an object that carries a descriptor has to grant what the kernel is asked for.
+    private func checkOwnDescriptor(of entry: LocatedEntry, _ rights: AccessMask<FileKind>) throws(FileError) {
+        guard !isDots(entry.name), let object = try opener.child(entry, as: caller) else { return }
+        if object.isManaged { throw FileError(EBUSY) }
+        try require(rights, on: object)
+    }
+
+    /// mkdir(2): ADD_SUBDIRECTORY on the directory.
+    func makeDirectory(_ entry: LocatedEntry, mode: UInt32) throws(FileError) {
+        guard entry.directory.isManaged else {
+            try require(.addSubdirectory, on: entry.directory)
+            return try masked { () throws(FileError) in
+                try asCaller { mkdirat(entry.directory.number, entry.name, mode_t(mode)) }
+            }
+        }
+        if isDots(entry.name) { throw FileError(EEXIST) }
+        try require(.addSubdirectory, on: entry.directory)
+        let descriptor = try inherited(from: entry.directory, isContainer: true)
+        try asAuthority { mkdirat(entry.directory.number, entry.name, 0o700) }
+        try describe(entry, descriptor, isDirectory: true)
+    }
+
+    /// symlink(2): ADD_FILE on the directory; under a managed root SeCreateSymbolicLinkPrivilege as well.
+    func makeLink(_ entry: LocatedEntry, to target: [CChar]) throws(FileError) {
+        try require(.addFile, on: entry.directory)
+        guard entry.directory.isManaged else {
+            return try asCaller { symlinkat(target, entry.directory.number, entry.name) }
+        }
+        if isDots(entry.name) { throw FileError(EEXIST) }
+        guard caller.token.holds(.createSymbolicLink) else {
+            throw FileError(EPERM, rule: "the client does not hold SeCreateSymbolicLinkPrivilege")
+        }
+        let descriptor = try inherited(from: entry.directory, isContainer: false)
+        try asAuthority { symlinkat(target, entry.directory.number, entry.name) }
+        try describe(entry, descriptor, isDirectory: false)
+    }
+
+    /// mknod(2). Under a managed root only plain files and FIFOs are made.
+    func makeNode(_ entry: LocatedEntry, mode: UInt32, device: UInt64) throws(FileError) {
+        try require(.addFile, on: entry.directory)
+        guard entry.directory.isManaged else {
+            return try masked { () throws(FileError) in
+                try asCaller { mknodat(entry.directory.number, entry.name, mode_t(mode), dev_t(device)) }
+            }
+        }
+        let kind = mode & GUISE_S_IFMT
+        guard kind == 0 || kind == GUISE_S_IFREG || kind == GUISE_S_IFIFO else { throw FileError(EPERM) }
+        if isDots(entry.name) { throw FileError(EEXIST) }
+        let descriptor = try inherited(from: entry.directory, isContainer: false)
+        try asAuthority { mknodat(entry.directory.number, entry.name, mode_t(kind | 0o600), 0) }
+        try describe(entry, descriptor, isDirectory: false)
+    }
+
+    /// Runs `body` with the umask of the caller's process.
+    private func masked(_ body: () throws(FileError) -> Void) throws(FileError) {
+        umask(mode_t(caller.umask))
+        defer { umask(0) }
+        try body()
+    }
+
+    private func inherited(from directory: Located, isContainer: Bool) throws(FileError) -> SecurityDescriptor {
+        let parent = StoredDescriptor.read(of: directory.number) { try? SecurityDescriptor(bytes: $0.bytes) }
+        guard case .success(let parent?) = parent,
+            let descriptor = try? SecurityDescriptor.inheriting(
+                parent: parent, isContainer: isContainer, token: caller.token)
+        else { throw FileError(EACCES, rule: "no descriptor can be inherited from the directory") }
+        return descriptor
+    }
+
+    /// Gives what was just made its descriptor. Until it has one it opens for nobody.
+    private func describe(
+        _ entry: LocatedEntry, _ descriptor: SecurityDescriptor, isDirectory: Bool
+    ) throws(FileError) {
+        do throws(FileError) {
+            guard let made = try opener.child(entry, as: caller) else { throw FileError(EIO) }
+            let written = StoredDescriptor.write(descriptor.bytes, to: made.number)
+            guard written == 0 else { throw FileError(-written) }
+        } catch {
+            _ = unlinkat(entry.directory.number, entry.name, isDirectory ? AT_REMOVEDIR : 0)
+            throw error
+        }
+    }
+
+    /// rename(2), all flags. What moves keeps its descriptor; between a managed root and anything else, or
+    /// another root, it is EXDEV, and who copies instead gets the inherited one.
+    func rename(_ old: LocatedEntry, to new: LocatedEntry, flags: UInt32) throws(FileError) {
+        guard old.directory.root === new.directory.root else { throw FileError(EXDEV) }
+        let exchanges = flags & UInt32(GUISE_RENAME_EXCHANGE) != 0
+        guard old.directory.isManaged else {
+            try checkOwnDescriptor(of: old, .delete)
+            try checkOwnDescriptor(of: new, .delete)
+            return try asCaller {
+                guise_renameat2(old.directory.number, old.name, new.directory.number, new.name, flags)
+            }
+        }
+        guard flags & ~UInt32(GUISE_RENAME_EXCHANGE | GUISE_RENAME_NOREPLACE) == 0 else { throw FileError(EINVAL) }
+        let object = try present(old)
+        try requireRemoval(of: object, from: old.directory)
+        try require(object.status.isDirectory ? .addSubdirectory : .addFile, on: new.directory)
+        guard !isDots(new.name) else { throw FileError(EBUSY) }
+        if let there = try opener.child(new, as: caller) {
+            try requireRemoval(of: there, from: new.directory)
+            if exchanges {
+                try require(there.status.isDirectory ? .addSubdirectory : .addFile, on: old.directory)
+            }
+        }
+        try asAuthority {
+            guise_renameat2(old.directory.number, old.name, new.directory.number, new.name, flags)
+        }
+    }
+
+    /// link(2): WRITE_ATTRIBUTES on the object, ADD_FILE on the directory. The object keeps its descriptor, so
+    /// that another name gives nobody another right.
+    func link(_ object: Located, to new: LocatedEntry) throws(FileError) {
+        guard object.root === new.directory.root else { throw FileError(EXDEV) }
+        try require(.writeAttributes, on: object)
+        try require(.addFile, on: new.directory)
+        try run(object) {
+            linkat(AT_FDCWD, path(of: object), new.directory.number, new.name, AT_SYMLINK_FOLLOW)
+        }
+    }
+
+    // MARK: Attributes
+
+    /// inotify_add_watch(2): READ_DATA. Returns the watch.
+    func watch(_ object: Located, _ instance: Int32, events: UInt32) throws(FileError) -> Int32 {
+        try require(.readData, on: object)
+        var number: Int32 = -1
+        try run(object) {
+            number = inotify_add_watch(instance, path(of: object), events & ~GUISE_IN_DONT_FOLLOW)
+            return number < 0 ? -1 : 0
+        }
+        return number
+    }
+
+    /// chmod(2): WRITE_DAC. Under a managed root nothing of the mode counts but whether the file is a program.
+    func setMode(of object: Located, _ mode: UInt32) throws(FileError) {
+        try require(.writeDAC, on: object)
+        guard object.isManaged else { return try asCaller { chmod(path(of: object), mode_t(mode)) } }
+        guard object.status.isRegular else { return }
+        try asAuthority { chmod(path(of: object), mode & 0o111 != 0 ? 0o700 : 0o600) }
+    }
+
+    /// chown(2): WRITE_OWNER. Under a managed root the owner is the descriptor's, which `sd` changes.
+    func setOwner(of object: Located, uid: UInt32, gid: UInt32) throws(FileError) {
+        try require(.writeOwner, on: object)
+        guard object.isManaged else { return try asCaller { chown(path(of: object), uid, gid) } }
+        let keeps = UInt32.max
+        guard uid == keeps || uid == caller.credentials?.uid, gid == keeps || gid == caller.credentials?.gid
+        else { throw FileError(EPERM, rule: "under a managed root the owner is set with `sd set`") }
+    }
+
+    /// utimensat(2): WRITE_ATTRIBUTES.
+    func setTimes(of object: Located, _ times: [timespec]?) throws(FileError) {
+        try require(.writeAttributes, on: object)
+        try run(object) { guise_set_times(path(of: object), times) }
+    }
+
+    /// truncate(2): WRITE_DATA.
+    func truncate(_ object: Located, length: Int64) throws(FileError) {
+        try require(.writeData, on: object)
+        guard !object.status.isDirectory else { throw FileError(EISDIR) }
+        try run(object) { Glibc.truncate(path(of: object), off_t(length)) }
+    }
+
+    // MARK: Extended attributes
+
+    /// The names that no client reaches: the descriptor's, and under a managed root all but its own.
+    private func isReachable(_ name: String, of object: Located) -> Bool {
+        name != StoredDescriptor.attribute && (!object.isManaged || name.hasPrefix("user."))
+    }
+
+    /// getxattr(2): READ_EA.
+    func attribute(_ name: String, of object: Located) throws(FileError) -> [UInt8] {
+        try require(.readEA, on: object)
+        guard isReachable(name, of: object) else { throw FileError(ENODATA) }
+        var value = [UInt8](repeating: 0, count: StoredDescriptor.largest)
+        var length = 0
+        try run(object) {
+            length = guise_xattr_get(object.number, name, &value, value.count)
+            return length < 0 ? -1 : 0
+        }
+        return Array(value[..<length])
+    }
+
+    /// setxattr(2): WRITE_EA.
+    func setAttribute(_ name: String, _ value: [UInt8], flags: Int32, of object: Located) throws(FileError) {
+        try require(.writeEA, on: object)
+        guard isReachable(name, of: object) else { throw FileError(EPERM) }
+        try run(object) { setxattr(path(of: object), name, value, value.count, flags) }
+    }
+
+    /// removexattr(2): WRITE_EA.
+    func removeAttribute(_ name: String, of object: Located) throws(FileError) {
+        try require(.writeEA, on: object)
+        guard isReachable(name, of: object) else { throw FileError(ENODATA) }
+        try run(object) { removexattr(path(of: object), name) }
+    }
+
+    /// listxattr(2): READ_EA. The names, each with its terminator.
+    func attributes(of object: Located) throws(FileError) -> [UInt8] {
+        try require(.readEA, on: object)
+        var names = [CChar](repeating: 0, count: 65_536)
+        var length = 0
+        try run(object) {
+            length = listxattr(path(of: object), &names, names.count)
+            return length < 0 ? -1 : 0
+        }
+        let all = names[..<length].split(separator: 0).map { String(decoding: $0.map(UInt8.init(bitPattern:)), as: UTF8.self) }
+        return all.filter { isReachable($0, of: object) }.flatMap { Array($0.utf8) + [0] }
+    }
+}

@@ -1,0 +1,348 @@
+import AccessControl
+import CGuise
+import Glibc
+
+/// What is done with files besides opening them.
+extension Mediator {
+    /// While not impersonating the kernel does it, except where a path leads under a managed root.
+    func handleForProcess(_ trap: Trap, _ call: FileCall) -> Verdict {
+        let leads = call.paths.contains { index, directory in
+            let length = trap.readPath(trap.argument(index), path)
+            return length >= 0 && leadsUnderManagedRoot(trap, directory.map { trap.int($0) } ?? AT_FDCWD, length)
+        }
+        guard leads else {
+            trap.proceed()
+            return .answered
+        }
+        let logon = trap.service.logon
+        guard context.sessions.isAlive(logon.session.id) else {
+            return deny(trap, logon.token.token.user, "the service's logon session has ended")
+        }
+        return carryOut(trap, call, token: logon.token.token, credentials: logon.credentials)
+    }
+
+    /// Carries a call out as a caller.
+    func carryOut(_ trap: Trap, _ call: FileCall, token: Token, credentials: UnixCredentials?) -> Verdict {
+        var umask: UInt32 = 0
+        if call.creates {
+            guard let status = ThreadStatus(trap.tid) else { return .answered }
+            umask = status.umask
+        }
+        let caller = Caller(
+            token: token, credentials: credentials, pid: { ThreadStatus(trap.tid)?.pid ?? 0 }, tid: trap.tid,
+            umask: umask)
+        let work = FileCallWork(mediator: self, trap: trap, calls: FileCalls(opener: opener, caller: caller))
+        do throws(FileError) {
+            let result = try work.perform(call)
+            trap.succeed(result)
+        } catch {
+            trap.fail(error.errno)
+            if let rule = error.rule {
+                context.audit.denied(
+                    CallTable.name(trap.call), path: work.spelledPath(call), user: token.user,
+                    service: trap.service.name, pid: caller.pid(), tid: trap.tid, rule: rule)
+            }
+        }
+        return .answered
+    }
+}
+
+/// One call: its arguments, read from the thread, and what they ask for.
+private struct FileCallWork {
+    let mediator: Mediator
+    let trap: Trap
+    let calls: FileCalls
+
+    private enum At {
+        static let symlinkNoFollow: Int32 = 0x100
+        static let removeDirectory: Int32 = 0x200
+        static let symlinkFollow: Int32 = 0x400
+    }
+
+    func spelledPath(_ call: FileCall) -> String? {
+        guard let first = call.paths.first else { return nil }
+        return (try? text(first.path)).map { String(decoding: $0.map(UInt8.init(bitPattern:)), as: UTF8.self) }
+    }
+
+    // MARK: Reading arguments
+
+    /// A path, without its terminator, which follows in memory.
+    private func text(_ index: Int) throws(FileError) -> [CChar] {
+        let length = trap.readPath(trap.argument(index), mediator.path)
+        guard length >= 0 else { throw FileError(Int32(-length)) }
+        return Array(mediator.path[..<length])
+    }
+
+    private func memory(_ address: UInt64, _ size: Int) throws(FileError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: size)
+        guard size == 0 || guise_memory_read(trap.tid, address, &bytes, size) == size else { throw FileError(EFAULT) }
+        return bytes
+    }
+
+    /// Ends the reading of arguments: what was read was this thread's only if it still waits.
+    private func checkPending() throws(FileError) {
+        guard trap.isPending else { throw FileError(EINTR) }
+    }
+
+    private func put(_ bytes: UnsafeRawBufferPointer, _ address: UInt64) throws(FileError) {
+        try checkPending()
+        guard bytes.isEmpty
+            || guise_memory_write(trap.tid, address, bytes.baseAddress, bytes.count) == bytes.count
+        else { throw FileError(EFAULT) }
+    }
+
+    private func put<Value>(_ value: Value, _ address: UInt64) throws(FileError) {
+        var value = value
+        let result = withUnsafeBytes(of: &value) { bytes -> FileError? in
+            do throws(FileError) { try put(bytes, address) } catch { return error }
+            return nil
+        }
+        if let result { throw result }
+    }
+
+    /// A directory argument; AT_FDCWD where a call has none.
+    private func directory(_ index: Int?) -> Int32 { index.map { trap.int($0) } ?? AT_FDCWD }
+
+    private func object(
+        _ index: Int, in directoryIndex: Int? = nil, follows: Bool = true, mayBeEmpty: Bool = false
+    ) throws(FileError) -> Located {
+        let directory = directory(directoryIndex)
+        let isNull = trap.argument(index) == 0
+        if mayBeEmpty, isNull { return try descriptor(directory) }
+        let spelled = try text(index)
+        if mayBeEmpty, spelled.isEmpty { return try descriptor(directory) }
+        return try find(spelled, directory) { (path, start) throws(FileError) in
+            try calls.opener.locate(path, from: start, followsLast: follows, as: calls.caller)
+        }
+    }
+
+    private func entry(_ index: Int, in directoryIndex: Int? = nil) throws(FileError) -> LocatedEntry {
+        try find(try text(index), directory(directoryIndex)) { (path, start) throws(FileError) in
+            try calls.opener.locateEntry(path, from: start, as: calls.caller)
+        }
+    }
+
+    private func find<Found>(
+        _ spelled: [CChar], _ directory: Int32,
+        _ body: (UnsafeBufferPointer<CChar>, FileOpener.Start) throws(FileError) -> Found
+    ) throws(FileError) -> Found {
+        let terminated = spelled + [0]
+        return try terminated.withUnsafeBufferPointer { whole throws(FileError) in
+            let path = UnsafeBufferPointer(rebasing: whole.dropLast())
+            let start = try mediator.start(of: path, in: directory, of: trap)
+            try checkPending()
+            return try body(path, start)
+        }
+    }
+
+    /// What a descriptor of the caller stands for.
+    private func descriptor(_ number: Int32) throws(FileError) -> Located {
+        if number == AT_FDCWD { return try calls.opener.located(try mediator.directory(number, of: trap)) }
+        let borrowed = mediator.borrow(number, of: trap)
+        guard borrowed >= 0 else { throw FileError(-borrowed) }
+        let owned = OwnedDescriptor(borrowed)
+        try checkPending()
+        return try calls.opener.located(owned)
+    }
+
+    // MARK: The calls
+
+    /// Returns what the call returns.
+    func perform(_ call: FileCall) throws(FileError) -> Int64 {
+        switch call {
+        case .stat: try writeStatus(of: try object(0), 1)
+        case .lstat: try writeStatus(of: try object(0, follows: false), 1)
+        case .newfstatat:
+            let flags = trap.int(3)
+            try writeStatus(of: try lookedAt(flags, 1, 0), 2, isOpen: try isDescriptor(flags, 1))
+        case .statx:
+            let flags = trap.int(2)
+            try writeExtendedStatus(of: try lookedAt(flags, 1, 0), isOpen: try isDescriptor(flags, 1))
+        case .statfs: try writeFileSystem(of: try object(0))
+        case .access: try calls.checkAccess(to: try object(0), mode: trap.int(1))
+        case .faccessat: try calls.checkAccess(to: try object(1, in: 0), mode: trap.int(2))
+        case .faccessat2: try calls.checkAccess(to: try lookedAt(trap.int(3), 1, 0), mode: trap.int(2))
+        case .readlink: return try writeLink(try object(0, follows: false), 1, 2)
+        case .readlinkat: return try writeLink(try object(1, in: 0, follows: false, mayBeEmpty: true), 2, 3)
+        case .unlink: try calls.remove(try entry(0), isDirectory: false)
+        case .rmdir: try calls.remove(try entry(0), isDirectory: true)
+        case .unlinkat:
+            guard trap.int(2) & ~At.removeDirectory == 0 else { throw FileError(EINVAL) }
+            try calls.remove(try entry(1, in: 0), isDirectory: trap.int(2) != 0)
+        case .mkdir: try calls.makeDirectory(try entry(0), mode: UInt32(trap.int(1) & 0o7777))
+        case .mkdirat: try calls.makeDirectory(try entry(1, in: 0), mode: UInt32(trap.int(2) & 0o7777))
+        case .mknod: try calls.makeNode(try entry(0), mode: mode(1), device: trap.argument(2))
+        case .mknodat: try calls.makeNode(try entry(1, in: 0), mode: mode(2), device: trap.argument(3))
+        case .symlink: try calls.makeLink(try entry(1), to: try text(0) + [0])
+        case .symlinkat: try calls.makeLink(try entry(2, in: 1), to: try text(0) + [0])
+        case .rename: try calls.rename(try entry(0), to: try entry(1), flags: 0)
+        case .renameat: try calls.rename(try entry(1, in: 0), to: try entry(3, in: 2), flags: 0)
+        case .renameat2:
+            try calls.rename(
+                try entry(1, in: 0), to: try entry(3, in: 2), flags: UInt32(bitPattern: trap.int(4)))
+        case .link: try calls.link(try object(0, follows: false), to: try entry(1))
+        case .linkat: try link(flags: trap.int(4))
+        case .chmod: try calls.setMode(of: try object(0), mode(1) & 0o7777)
+        case .fchmodat: try calls.setMode(of: try object(1, in: 0), mode(2) & 0o7777)
+        case .fchmodat2: try calls.setMode(of: try lookedAt(trap.int(3), 1, 0), mode(2) & 0o7777)
+        case .fchmod: try calls.setMode(of: try descriptor(trap.int(0)), mode(1) & 0o7777)
+        case .chown: try setOwner(of: try object(0), 1)
+        case .lchown: try setOwner(of: try object(0, follows: false), 1)
+        case .fchownat: try setOwner(of: try lookedAt(trap.int(4), 1, 0), 2)
+        case .fchown: try setOwner(of: try descriptor(trap.int(0)), 1)
+        case .utime: try calls.setTimes(of: try object(0), try times(1, unit: .seconds))
+        case .utimes: try calls.setTimes(of: try object(0), try times(1, unit: .microseconds))
+        case .futimesat:
+            try calls.setTimes(of: try object(1, in: 0, mayBeEmpty: true), try times(2, unit: .microseconds))
+        case .utimensat: try setTimes(flags: trap.int(3))
+        case .truncate: try calls.truncate(try object(0), length: Int64(bitPattern: trap.argument(1)))
+        case .getxattr: return try writeAttribute(of: try object(0))
+        case .lgetxattr: return try writeAttribute(of: try object(0, follows: false))
+        case .fgetxattr: return try writeAttribute(of: try descriptor(trap.int(0)))
+        case .setxattr: try setAttribute(of: try object(0))
+        case .lsetxattr: try setAttribute(of: try object(0, follows: false))
+        case .fsetxattr: try setAttribute(of: try descriptor(trap.int(0)))
+        case .listxattr: return try writeAttributes(of: try object(0))
+        case .llistxattr: return try writeAttributes(of: try object(0, follows: false))
+        case .flistxattr: return try writeAttributes(of: try descriptor(trap.int(0)))
+        case .removexattr: try calls.removeAttribute(try attributeName(), of: try object(0))
+        case .lremovexattr: try calls.removeAttribute(try attributeName(), of: try object(0, follows: false))
+        case .fremovexattr: try calls.removeAttribute(try attributeName(), of: try descriptor(trap.int(0)))
+        case .inotifyAddWatch:
+            let instance = mediator.borrow(trap.int(0), of: trap)
+            guard instance >= 0 else { throw FileError(-instance) }
+            defer { close(instance) }
+            let events = UInt32(truncatingIfNeeded: trap.argument(2))
+            let watched = try object(1, follows: events & GUISE_IN_DONT_FOLLOW == 0)
+            return Int64(try calls.watch(watched, instance, events: events))
+        }
+        return 0
+    }
+
+    private func mode(_ index: Int) -> UInt32 { UInt32(truncatingIfNeeded: trap.argument(index)) }
+
+    /// An object by directory, path and AT_* flags.
+    private func lookedAt(_ flags: Int32, _ path: Int, _ directory: Int) throws(FileError) -> Located {
+        try object(
+            path, in: directory, follows: flags & At.symlinkNoFollow == 0,
+            mayBeEmpty: flags & GUISE_AT_EMPTY_PATH != 0)
+    }
+
+    /// Whether the call is about a descriptor that is open already: looking at it asks nobody.
+    private func isDescriptor(_ flags: Int32, _ path: Int) throws(FileError) -> Bool {
+        guard flags & GUISE_AT_EMPTY_PATH != 0, trap.int(0) >= 0 else { return false }
+        return trap.argument(path) == 0 ? true : try text(path).isEmpty
+    }
+
+    private func writeStatus(of located: Located, _ index: Int, isOpen: Bool = false) throws(FileError) {
+        if !isOpen { try calls.checkStatus(of: located) }
+        var status = Glibc.stat()
+        guard fstat(located.number, &status) == 0 else { throw FileError(guise_errno()) }
+        try put(status, trap.argument(index))
+    }
+
+    private func writeExtendedStatus(of located: Located, isOpen: Bool) throws(FileError) {
+        if !isOpen { try calls.checkStatus(of: located) }
+        var status = CGuise.statx()
+        let flags = trap.int(2) & ~At.symlinkNoFollow | GUISE_AT_EMPTY_PATH
+        guard guise_statx(located.number, "", flags, UInt32(truncatingIfNeeded: trap.argument(3)), &status) == 0
+        else { throw FileError(guise_errno()) }
+        try put(status, trap.argument(4))
+    }
+
+    private func writeFileSystem(of located: Located) throws(FileError) {
+        try calls.checkStatus(of: located)
+        var status = CGuise.statfs()
+        guard fstatfs(located.number, &status) == 0 else { throw FileError(guise_errno()) }
+        try put(status, trap.argument(1))
+    }
+
+    private func writeLink(_ located: Located, _ index: Int, _ sizeIndex: Int) throws(FileError) -> Int64 {
+        let size = trap.int(sizeIndex)
+        guard size > 0 else { throw FileError(EINVAL) }
+        let content = try calls.content(ofLink: located).prefix(Int(size))
+        try write(content.map(UInt8.init(bitPattern:)), index)
+        return Int64(content.count)
+    }
+
+    private func write(_ bytes: [UInt8], _ index: Int) throws(FileError) {
+        let result = bytes.withUnsafeBytes { bytes -> FileError? in
+            do throws(FileError) { try put(bytes, trap.argument(index)) } catch { return error }
+            return nil
+        }
+        if let result { throw result }
+    }
+
+    private func link(flags: Int32) throws(FileError) {
+        guard flags & ~(At.symlinkFollow | GUISE_AT_EMPTY_PATH) == 0 else { throw FileError(EINVAL) }
+        let object = try object(
+            1, in: 0, follows: flags & At.symlinkFollow != 0, mayBeEmpty: flags & GUISE_AT_EMPTY_PATH != 0)
+        try calls.link(object, to: try entry(3, in: 2))
+    }
+
+    private func setOwner(of located: Located, _ index: Int) throws(FileError) {
+        try calls.setOwner(
+            of: located, uid: UInt32(truncatingIfNeeded: trap.argument(index)),
+            gid: UInt32(truncatingIfNeeded: trap.argument(index + 1)))
+    }
+
+    private enum TimeUnit { case seconds, microseconds, nanoseconds }
+
+    /// Access and modification time; nil: now.
+    private func times(_ index: Int, unit: TimeUnit) throws(FileError) -> [timespec]? {
+        let address = trap.argument(index)
+        guard address != 0 else { return nil }
+        let count = unit == .seconds ? 2 : 4
+        let words = try memory(address, 8 * count).withUnsafeBytes { Array($0.bindMemory(to: Int.self)) }
+        switch unit {
+        case .seconds: return words.map { timespec(tv_sec: $0, tv_nsec: 0) }
+        case .microseconds:
+            guard (0..<1_000_000).contains(words[1]), (0..<1_000_000).contains(words[3]) else { throw FileError(EINVAL) }
+            return [timespec(tv_sec: words[0], tv_nsec: words[1] * 1000), timespec(tv_sec: words[2], tv_nsec: words[3] * 1000)]
+        case .nanoseconds:
+            return [timespec(tv_sec: words[0], tv_nsec: words[1]), timespec(tv_sec: words[2], tv_nsec: words[3])]
+        }
+    }
+
+    private func setTimes(flags: Int32) throws(FileError) {
+        guard flags & ~(At.symlinkNoFollow | GUISE_AT_EMPTY_PATH) == 0 else { throw FileError(EINVAL) }
+        // futimens is utimensat without a path.
+        let isNull = trap.argument(1) == 0
+        let located = try isNull ? descriptor(trap.int(0)) : lookedAt(flags, 1, 0)
+        try calls.setTimes(of: located, try times(2, unit: .nanoseconds))
+    }
+
+    // MARK: Extended attributes: (object, name, value, size, flags)
+
+    private func attributeName() throws(FileError) -> String {
+        var name = [CChar](repeating: 0, count: 256)
+        let length = guise_memory_read_string(trap.tid, trap.argument(1), &name, name.count)
+        guard length > 0 else { throw FileError(length == 0 || length == -Int(ENAMETOOLONG) ? ERANGE : EFAULT) }
+        guard let text = String(validating: name[..<length].map(UInt8.init(bitPattern:)), as: UTF8.self) else {
+            throw FileError(EOPNOTSUPP)
+        }
+        return text
+    }
+
+    private func deliver(_ bytes: [UInt8], _ index: Int, _ size: UInt64) throws(FileError) -> Int64 {
+        guard size != 0 else { return Int64(bytes.count) }
+        guard size >= bytes.count else { throw FileError(ERANGE) }
+        try write(bytes, index)
+        return Int64(bytes.count)
+    }
+
+    private func writeAttribute(of located: Located) throws(FileError) -> Int64 {
+        try deliver(try calls.attribute(try attributeName(), of: located), 2, trap.argument(3))
+    }
+
+    private func writeAttributes(of located: Located) throws(FileError) -> Int64 {
+        try deliver(try calls.attributes(of: located), 1, trap.argument(2))
+    }
+
+    private func setAttribute(of located: Located) throws(FileError) {
+        let size = trap.argument(3)
+        guard size <= StoredDescriptor.largest else { throw FileError(E2BIG) }
+        try calls.setAttribute(
+            try attributeName(), try memory(trap.argument(2), Int(size)), flags: trap.int(4), of: located)
+    }
+}
