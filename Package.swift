@@ -118,7 +118,18 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
-        .testTarget(name: "GuiseTests", dependencies: ["Guise", "GuiseDaemon"], swiftSettings: strict),
+        .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+        .executableTarget(
+            name: "guise-test-service",
+            dependencies: ["AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol"],
+            path: "Tests/TestService", swiftSettings: strict),
+        .testTarget(
+            name: "GuiseTests",
+            dependencies: [
+                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "guise", "guised", "idn",
+                "guise-example-files", "guise-example-client", "guise-test-service",
+            ],
+            swiftSettings: strict),
     ] + fuzzers,
     swiftLanguageModes: [.v6]
 )
