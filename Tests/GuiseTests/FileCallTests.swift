@@ -1,3 +1,4 @@
+import CGuise
 import Foundation
 import Testing
 
@@ -67,7 +68,7 @@ import Testing
     }
 
     @Test("take the client's rights", arguments: calls) func rights(_ call: Call) throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             for place in [scene.root, scene.home] {
                 let folder = place + "/own"
                 try Self.furnish(folder, scene.client)
@@ -81,7 +82,7 @@ import Testing
     }
 
     @Test("keep the descriptor's attribute out of reach") func descriptorAttribute() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let file = scene.root + "/f"
             try #require(try scene.client.acting("open \(file) \(Flags.create | Flags.write) \(0o600)").number != nil)
             #expect(try scene.client.acting("syscall \(SYS_getxattr) @\(file) @security.bpf.sd #1000 1000").errno == ENODATA)
@@ -92,7 +93,7 @@ import Testing
     }
 
     @Test("move nothing across the edge of a managed root") func edge() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             try Self.furnish(scene.root + "/own", scene.client)
             try Self.furnish(scene.home + "/own", scene.client)
             for (from, to) in [(scene.root, scene.home), (scene.home, scene.root)] {
@@ -105,7 +106,7 @@ import Testing
     }
 
     @Test("another name for a file gives nobody another right") func hardLink() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let shared = try scene.stage.root(
                 "shared", "O:{alice}G:SYD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;{alice})(A;OICI;FA;;;{bob})", for: scene.alice,
                 scene.bob)
@@ -122,7 +123,7 @@ import Testing
     }
 
     @Test("make symbolic links under a managed root with the privilege only") func symbolicLink() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             #expect(try scene.client.acting("syscall \(SYS_symlink) @f @\(scene.root)/link").errno == EPERM)
             #expect(try scene.client.acting("syscall \(SYS_symlink) @f @\(scene.home)/link").errno == nil)
             #expect(try scene.client.acting("syscall \(SYS_readlink) @\(scene.home)/link #100 100").number == 1)
@@ -130,7 +131,7 @@ import Testing
     }
 
     @Test("leave the process where it is") func workingDirectory() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             #expect(try scene.client.acting("syscall \(SYS_chdir) @\(scene.home)").errno == EACCES)
             #expect(scene.stage.log.contains("call=chdir"))
         }
