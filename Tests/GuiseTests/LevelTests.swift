@@ -8,7 +8,7 @@ struct LevelTests {
         privileges: [String] = ["SeImpersonatePrivilege"],
         _ body: (Stage, Service, Person, _ hers: String) throws -> Void
     ) throws {
-        try onStage { stage in
+        try onStage { (stage) throws in
             let alice = try stage.user("alice")
             let service = try stage.serve(try stage.service("files", privileges: privileges))
             stage.folder("home", of: alice)
@@ -23,7 +23,7 @@ struct LevelTests {
             ("impersonation", "alice", nil), ("delegation", "alice", nil),
         ])
     func levels(level: String, name: String, refusal: Int32?) throws {
-        try onScene { stage, service, alice, hers in
+        try onScene { (stage, service, alice, hers) throws in
             let client = try service.client(alice, level: level)
             #expect(try client.ask("adopt").value == level)
             let named = try #require(try client.ask("client").value)
@@ -35,7 +35,7 @@ struct LevelTests {
 
     @Test("an anonymous client leaves nothing of itself behind")
     func anonymous() throws {
-        try onScene { stage, service, alice, _ in
+        try onScene { (stage, service, alice, _) throws in
             let client = try service.client(alice, level: "anonymous")
             let known = try #require(try client.ask("client").value)
             #expect(known.hasPrefix("S-1-5-7 ") && known.hasSuffix("groups 0"))
@@ -47,7 +47,7 @@ struct LevelTests {
 
     @Test("the service may ask for less than the client allowed, never for more")
     func atMost() throws {
-        try onScene { _, service, alice, hers in
+        try onScene { (_, service, alice, hers) throws in
             let client = try service.client(alice)
             #expect(try client.acting("cat \(hers)", atMost: "identification").errno == EACCES)
             #expect(try client.acting("cat \(hers)", atMost: "anonymous").errno == EACCES)
@@ -63,7 +63,7 @@ struct LevelTests {
 
     @Test("below Impersonation, what is open to everybody under a managed root is not open to Anonymous")
     func everyoneExcludesAnonymous() throws {
-        try onScene { stage, service, alice, _ in
+        try onScene { (stage, service, alice, _) throws in
             let root = try stage.root("managed", "O:BAG:SYD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FR;;;WD)(A;;0xa0;;;AN)")
             try stage.managedFile(root + "/everyone", "all", "O:BAG:SYD:(A;;FR;;;WD)")
             try stage.managedFile(root + "/anonymous", "even", "O:BAG:SYD:(A;;FR;;;AN)")
@@ -76,7 +76,7 @@ struct LevelTests {
 
     @Test("without SeImpersonatePrivilege impersonating fails, identifying works, and the thread stays itself")
     func noPrivilege() throws {
-        try onScene(privileges: []) { stage, service, alice, hers in
+        try onScene(privileges: []) { (stage, service, alice, hers) throws in
             let client = try service.client(alice)
             let refused = try client.ask("impersonate")
             #expect(refused.thrown == "privilegeNotHeld")
@@ -94,7 +94,7 @@ struct LevelTests {
 
     @Test("without the privilege a service may still act as its own user")
     func sameUser() throws {
-        try onScene(privileges: []) { _, service, _, _ in
+        try onScene(privileges: []) { (_, service, _, _) throws in
             // The service connects to itself.
             let driver = try service.client(service.account)
             let answer = try driver.ask("impersonate")
@@ -104,7 +104,7 @@ struct LevelTests {
 
     @Test("a client above the service's integrity is refused, privilege or not", arguments: [false, true])
     func integrity(mediated: Bool) throws {
-        try onStage { stage in
+        try onStage { (stage) throws in
             // Under `guise run` a service has System integrity, as on Windows; started by hand it has Medium.
             let account = try stage.service("files")
             let service = mediated ? try stage.serve(account) : try stage.serveUnmediated(account)
@@ -122,7 +122,7 @@ struct LevelTests {
 
     @Test("impersonating while impersonating replaces the identity; one revert ends it")
     func replaces() throws {
-        try onScene { stage, service, alice, hers in
+        try onScene { (stage, service, alice, hers) throws in
             let bob = try stage.user("bob")
             let his = try stage.file("home/his", "his", of: bob)
             let (one, other) = (try service.client(alice), try service.client(bob))
@@ -141,7 +141,7 @@ struct LevelTests {
 
     @Test("the scoped form puts back what was before, however it ends")
     func scoped() throws {
-        try onScene { stage, service, alice, hers in
+        try onScene { (stage, service, alice, hers) throws in
             let client = try service.client(alice)
             #expect(try client.ask("scoped cat \(hers)").value == "hers")
             #expect(try client.ask("token").value == "files primary")
@@ -157,7 +157,7 @@ struct LevelTests {
 
     @Test("no other thread notices")
     func otherThreads() throws {
-        try onScene { stage, service, alice, hers in
+        try onScene { (stage, service, alice, hers) throws in
             let (client, other) = (try service.client(alice), try service.client(alice))
             _ = try client.ask("impersonate")
             #expect(try client.ask("cat \(hers)").value == "hers")
@@ -171,7 +171,7 @@ struct LevelTests {
 
     @Test("a client without an account is its Unix user")
     func stranger() throws {
-        try onScene { stage, service, _, hers in
+        try onScene { (stage, service, _, hers) throws in
             let stranger = stage.stranger()
             let own = try stage.file("home/stranger", "own", of: stranger)
             let client = try service.client(stranger)

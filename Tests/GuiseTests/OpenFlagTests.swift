@@ -23,7 +23,7 @@ struct OpenFlagTests {
             (Flags.read | Flags.create, readData | readAttributes),
         ])
     func rights(flags: Int, needed: Int) throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let path = try scene.stage.managedFile(scene.root + "/file", "text", "O:BAG:SYD:(A;;FA;;;SY)")
             func grant(_ mask: Int) throws {
                 try scene.stage.describe(path, "D:(A;;0x\(String(mask, radix: 16));;;\(scene.alice.sid))")
@@ -40,7 +40,7 @@ struct OpenFlagTests {
 
     @Test("a descriptor allows what was asked for, nothing else, and keeps it")
     func descriptors() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let path = try scene.stage.managedFile(
                 scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
             let reading = try #require(try scene.client.acting("open \(path) \(Flags.read)").number)
@@ -60,7 +60,7 @@ struct OpenFlagTests {
 
     @Test("a descriptor's access mode is the one asked for, in places of both kinds")
     func accessMode() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let managed = try scene.stage.managedFile(
                 scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
             let plain = try scene.stage.file("home/file", "text", of: scene.alice)
@@ -81,7 +81,7 @@ struct OpenFlagTests {
 
     @Test("O_TRUNC empties, O_EXCL refuses what is there, O_DIRECTORY what is none, O_NOFOLLOW links")
     func effects() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let managed = try scene.stage.managedFile(
                 scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
             let plain = try scene.stage.file("home/file", "text", of: scene.alice)
@@ -106,7 +106,7 @@ struct OpenFlagTests {
 
     @Test("O_TMPFILE makes a nameless file of the client's in a Unix place and none under a managed root")
     func temporary() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let open = try #require(
                 try scene.client.acting("open \(scene.home) \(Flags.temporary | Flags.readWrite) \(0o600)").number)
             #expect(try scene.client.ask("write \(open) text").number == 4)
@@ -122,7 +122,7 @@ struct OpenFlagTests {
 
     @Test("a device under a managed root opens for nobody")
     func devices() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let path = scene.root + "/null"
             try #require(mknod(path, S_IFCHR | 0o666, 0x103) == 0)
             try scene.stage.describe(path, "O:BAG:SYD:(A;;FA;;;\(scene.alice.sid))")
@@ -133,7 +133,7 @@ struct OpenFlagTests {
 
     @Test("open, creat and openat2 are the same call by other names")
     func otherNames() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let path = try scene.stage.managedFile(
                 scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
             #if arch(x86_64)
@@ -155,7 +155,7 @@ struct OpenFlagTests {
 
     @Test("RESOLVE_BENEATH, NO_SYMLINKS and NO_MAGICLINKS hold, across a root's edge too")
     func resolve() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let file = try scene.stage.managedFile(
                 scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
             symlink(file, scene.home + "/into")

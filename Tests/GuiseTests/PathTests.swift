@@ -6,7 +6,7 @@ import Testing
 @Suite("Paths, links and the edge of a managed root", .asRoot)
 struct PathTests {
     private func onPlaces(_ body: (Scene, _ hers: String, _ secret: String, _ plain: String) throws -> Void) throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let stage = scene.stage
             let hers = try stage.managedFile(
                 scene.root + "/hers", "hers", "O:BAG:SYD:(A;;FA;;;{alice})", for: scene.alice)
@@ -18,7 +18,7 @@ struct PathTests {
 
     @Test("dots, doubled slashes and detours lead where they lead, and are judged there")
     func spellings() throws {
-        try onPlaces { scene, hers, secret, plain in
+        try onPlaces { (scene, hers, secret, plain) throws in
             let directory = scene.stage.directory
             for spelled in [
                 "\(directory)/managed/./hers", "\(directory)//managed///hers", "\(directory)/home/../managed/hers",
@@ -42,7 +42,7 @@ struct PathTests {
 
     @Test("links into a root and out of it are followed, and what they lead to is judged where it is")
     func links() throws {
-        try onPlaces { scene, hers, secret, plain in
+        try onPlaces { (scene, hers, secret, plain) throws in
             symlink(hers, scene.home + "/to-hers")
             symlink("../managed/secret", scene.home + "/to-secret")
             symlink(plain, scene.root + "/to-plain")
@@ -67,7 +67,7 @@ struct PathTests {
 
     @Test("relative paths start at the directory that was given, in places of both kinds")
     func relative() throws {
-        try onPlaces { scene, _, _, _ in
+        try onPlaces { (scene, _, _, _) throws in
             let client = scene.client
             let home = try #require(try client.acting("open \(scene.home) \(Flags.directory)").number)
             let root = try #require(try client.acting("open \(scene.root) \(Flags.directory)").number)
@@ -89,7 +89,7 @@ struct PathTests {
 
     @Test("what is no path is refused as the kernel does")
     func nonsense() throws {
-        try onPlaces { scene, _, _, _ in
+        try onPlaces { (scene, _, _, _) throws in
             let openat = 257
             #expect(try scene.client.acting("syscall \(openat) -100 1 0 0").errno == EFAULT)
             #expect(try scene.client.acting("syscall \(openat) -100 @ 0 0").errno == ENOENT)
@@ -103,7 +103,7 @@ struct PathTests {
 
     @Test("names swapped while they are opened never lead to what the client may not open", arguments: [0, 1, 2])
     func races(kind: Int) throws {
-        try onPlaces { scene, hers, secret, plain in
+        try onPlaces { (scene, hers, secret, plain) throws in
             let stage = scene.stage
             let hidden = try stage.file("hidden", "secret", mode: 0o600)
             let contested: (String, String, String)

@@ -7,7 +7,7 @@ import Testing
 struct PlaceTests {
     @Test("under a managed root the descriptor alone decides, whatever the Unix mode says")
     func managed() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let stage = scene.stage
             let hers = try stage.managedFile(
                 scene.root + "/hers", "hers", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
@@ -26,7 +26,7 @@ struct PlaceTests {
 
     @Test("a deny entry before an allow entry wins, and audits which rule refused")
     func deny() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let path = try scene.stage.managedFile(
                 scene.root + "/denied", "x", "O:BAG:SYD:(D;;FW;;;{alice})(A;;FA;;;{alice})", for: scene.alice)
             #expect(try scene.client.acting("open \(path) \(Flags.write)").errno == EACCES)
@@ -37,7 +37,7 @@ struct PlaceTests {
 
     @Test("elsewhere the kernel decides with the client's uid, groups and no capability")
     func unix() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let stage = scene.stage
             let group = FreshUsers.take()
             let shared = try stage.file("home/shared", "shared", mode: 0o640)
@@ -53,7 +53,7 @@ struct PlaceTests {
 
     @Test("an object with a descriptor in a Unix place has to pass both")
     func both() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let stage = scene.stage
             let file = try stage.file("home/both", "both", mode: 0o644)
             #expect(try scene.client.acting("cat \(file)").value == "both")
@@ -73,7 +73,7 @@ struct PlaceTests {
 
     @Test("a damaged descriptor refuses everybody and the log says why")
     func damaged() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let path = try scene.stage.managedFile(
                 scene.root + "/damaged", "x", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
             var bytes = [UInt8](repeating: 0, count: 512)
@@ -101,7 +101,7 @@ struct PlaceTests {
 
     @Test("an object without a descriptor under a managed root opens for nobody, and the log says why")
     func missing() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let path = try scene.stage.file(scene.root + "/bare", "x", mode: 0o666)
             #expect(try scene.client.acting("cat \(path)").errno == EACCES)
             try scene.stage.waitForLog("call denied", path, "carries no security descriptor")
@@ -110,7 +110,7 @@ struct PlaceTests {
 
     @Test("an ended account acts no more, on connections that were captured before")
     func ended() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let file = try scene.stage.file("home/hers", "hers", of: scene.alice)
             #expect(try scene.client.acting("cat \(file)").value == "hers")
             try scene.stage.ask(.accountRemove(.with { $0.name = "alice" }))
@@ -121,7 +121,7 @@ struct PlaceTests {
 
     @Test("a folder takes TRAVERSE and READ_ATTRIBUTES to open and LIST_DIRECTORY to read")
     func folders() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let path = try scene.stage.managedFolder(
                 scene.root + "/folder", "O:BAG:SYD:(A;;0x80;;;{alice})(A;;0xa0;;;{bob})", for: scene.alice, scene.bob)
             #expect(try scene.client.acting("open \(path) \(Flags.directory)").errno == EACCES)
@@ -139,7 +139,7 @@ struct PlaceTests {
 
     @Test("a name in a folder that the client may not list opens all the same")
     func traverseBypass() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let folder = try scene.stage.managedFolder(scene.root + "/closed", "O:BAG:SYD:(A;;FA;;;SY)")
             let file = try scene.stage.managedFile(
                 folder + "/known", "known", "O:BAG:SYD:(A;;FR;;;{alice})", for: scene.alice)

@@ -7,7 +7,7 @@ import Testing
 struct ProcessFileSystemTests {
     @Test("/proc/self is the service, never the authority", arguments: ["/proc/self", "/proc/thread-self", "/home/proc/self"])
     func itself(path: String) throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             symlink("/proc", scene.home + "/proc")
             let spelled = path.hasPrefix("/home") ? scene.stage.directory + path : path
             let own = try #require(try scene.client.ask("cat \(spelled)/status").value)
@@ -21,7 +21,7 @@ struct ProcessFileSystemTests {
 
     @Test("nothing of the authority's own is reached by its /proc directory")
     func authority() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let authority = try #require(scene.stage.authority).pid
             let threads = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(authority)/task")
             var ways = ["/proc/\(authority)", "/proc/\(authority)/task/\(threads[0])", "/proc/\(threads.last!)"]
@@ -42,7 +42,7 @@ struct ProcessFileSystemTests {
 
     @Test("/proc/self/fd/N gives no more than the client may have")
     func reopening() throws {
-        try onScene { scene in
+        try onScene { (scene) throws in
             let hers = try scene.stage.managedFile(
                 scene.root + "/hers", "hers", "O:BAG:SYD:(A;;FA;;;{alice})(A;;FR;;;{bob})", for: scene.alice, scene.bob)
             let plain = try scene.stage.file("home/plain", "plain", of: scene.alice, mode: 0o644)
@@ -62,7 +62,7 @@ struct ProcessFileSystemTests {
 
     @Test("a terminal of the client's does not become the authority's, nor the authority's the client's")
     func terminals() throws {
-        try onStage { stage in
+        try onStage { (stage) throws in
             stage.killAuthority()
             // As under systemd: a session leader without a terminal.
             try stage.startAuthority(wrapper: ["/usr/bin/setsid"])

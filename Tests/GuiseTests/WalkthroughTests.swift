@@ -22,7 +22,7 @@ struct WalkthroughTests {
 
     @Test("each client gets what its own rights give, under a managed root and outside")
     func files() throws {
-        try onStage { stage in
+        try onStage { (stage) throws in
             let (alice, bob) = (try stage.user("alice"), try stage.user("bob"))
             let files = try stage.service("files")
             let root = try stage.root("managed", "O:BAG:SYD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)", for: alice)
@@ -51,7 +51,7 @@ struct WalkthroughTests {
 
     @Test("idn shows the thread as the client while it acts as the client, and no other thread")
     func identity() throws {
-        try onStage { stage in
+        try onStage { (stage) throws in
             let (alice, files) = (try stage.user("alice"), try stage.service("files"))
             stage.folder("home", of: alice)
             let plain = try stage.file("home/plain.txt", "text", of: alice)
@@ -83,7 +83,7 @@ struct WalkthroughTests {
 
     @Test("a service without SeImpersonatePrivilege is told so and stays itself")
     func noPrivilege() throws {
-        try onStage { stage in
+        try onStage { (stage) throws in
             let (alice, plainService) = (try stage.user("alice"), try stage.service("powerless", privileges: []))
             stage.folder("home", of: alice)
             let plain = try stage.file("home/plain.txt", "text", of: alice, mode: 0o644)

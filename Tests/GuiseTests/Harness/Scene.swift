@@ -18,7 +18,7 @@ struct Scene {
 
 /// Runs a test on a stage where a service runs and alice and bob are connected.
 func onScene(threads: Int? = nil, _ body: (Scene) throws -> Void) throws {
-    try onStage { stage in
+    try onStage { (stage) throws in
         let (alice, bob) = (try stage.user("alice"), try stage.user("bob"))
         let home = stage.folder("home", of: alice)
         let root = try stage.root(
