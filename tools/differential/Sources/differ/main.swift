@@ -15,7 +15,9 @@ func bytes(_ hex: Substring) -> [UInt8]? {
     var out: [UInt8] = []
     out.reserveCapacity(digits.count / 2)
     for index in stride(from: 0, to: digits.count, by: 2) {
-        guard let byte = UInt8(String(decoding: digits[index...index + 1], as: UTF8.self), radix: 16) else { return nil }
+        guard let byte = UInt8(String(decoding: digits[index...index + 1], as: UTF8.self), radix: 16) else {
+            return nil
+        }
         out.append(byte)
     }
     return out
@@ -34,7 +36,8 @@ func check(_ fields: [Substring]) throws -> String {
     else { return "error question" }
     let token = try Token(
         user: user, groups: list(fields[3]).compactMap { SID(String($0)).map { Token.Group($0) } },
-        privileges: PrivilegeSet(list(fields[4]).compactMap { UInt32($0).flatMap(Privilege.init(rawValue:)) }),
+        privileges: PrivilegeSet(
+            list(fields[4]).compactMap { UInt32($0).flatMap(Privilege.init(rawValue:)) }),
         integrity: .system, logonSession: 1)
     let decision = try AccessCheck<FileKind>.decide(
         descriptor.span.bytes, token: token, desired: AccessMask(rawValue: desired),
