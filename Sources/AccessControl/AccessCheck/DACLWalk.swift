@@ -36,7 +36,8 @@ extension Evaluation {
     func passes<T: Tally>(_ dacl: RawACL?, _ fresh: T, _ subject: ObjectSubject) -> T {
         var tally = fresh
         guard let dacl else {
-            tally.allow((wantsMaximum ? mapping.all : 0) | desired, by: .nullDACL)
+            // Not even a missing DACL grants what takes a privilege.
+            tally.allow(((wantsMaximum ? mapping.all : 0) | desired) & ~Self.neverByACE, by: .nullDACL)
             return tally
         }
         walk(dacl, .principal, subject, &tally)
