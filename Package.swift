@@ -7,6 +7,17 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+// Fuzz targets are built by scripts/fuzz alone: they take the sanitizer's flags.
+let fuzzers: [Target] =
+    Context.environment["GUISE_FUZZ"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "fuzz-control", dependencies: ["CGuise", "GuiseDaemon", "GuiseProtocol"], path: "Fuzz/Control",
+            exclude: ["Corpus"],
+            swiftSettings: strict)
+    ]
+
 let package = Package(
     name: "guise",
     products: [
@@ -107,7 +118,18 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
-        .testTarget(name: "GuiseTests", dependencies: ["Guise", "GuiseDaemon"], swiftSettings: strict),
-    ],
+        .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+        .executableTarget(
+            name: "guise-test-service",
+            dependencies: ["AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol"],
+            path: "Tests/TestService", swiftSettings: strict),
+        .testTarget(
+            name: "GuiseTests",
+            dependencies: [
+                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "guise", "guised", "idn",
+                "guise-example-files", "guise-example-client", "guise-test-service",
+            ],
+            swiftSettings: strict),
+    ] + fuzzers,
     swiftLanguageModes: [.v6]
 )

@@ -2,14 +2,14 @@ import CGuise
 import Glibc
 
 /// Detached threads of their own, for work that blocks in the kernel or changes the thread's credentials.
-enum SystemThread {
+package enum SystemThread {
     private final class Body: Sendable {
         let run: @Sendable () -> Void
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
     /// Starts a thread; false when the machine has no more to give.
-    static func start(_ name: String, _ run: @escaping @Sendable () -> Void) -> Bool {
+    package static func start(_ name: String, _ run: @escaping @Sendable () -> Void) -> Bool {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))

@@ -3,7 +3,7 @@ extension AccessCheck {
     /// asked for (`AccessCheckByType`).
     public static func decide(
         _ bytes: RawSpan, token: Token, desired: AccessMask<Kind>, tree: ObjectTree,
-        context: AccessContext = AccessContext()
+        context: AccessContext = .plain
     ) throws(AccessCheckError) -> AccessDecision<Kind> {
         // The root is granted what all its children are, and refused what any node is.
         try decideEach(bytes, token: token, desired: desired, tree: tree, context: context)[0]
@@ -15,7 +15,7 @@ extension AccessCheck {
     /// - Returns: one decision for each node of the tree, in its order.
     public static func decideEach(
         _ bytes: RawSpan, token: Token, desired: AccessMask<Kind>, tree: ObjectTree,
-        context: AccessContext = AccessContext()
+        context: AccessContext = .plain
     ) throws(AccessCheckError) -> [AccessDecision<Kind>] {
         try checkAccess(bytes, token, desired.rawValue, Kind.genericMapping, tree, context)
             .map(AccessDecision.init)

@@ -10,7 +10,7 @@ extension AccessCheck {
     /// - Returns: the indices of the entries in the SACL; none if no record is wanted.
     public static func auditEntries(
         _ bytes: RawSpan, token: Token, desired: AccessMask<Kind>, decision: AccessDecision<Kind>,
-        context: AccessContext = AccessContext()
+        context: AccessContext = .plain
     ) throws(AccessCheckError) -> [Int] {
         do throws(DescriptorError) {
             return try SecurityDescriptorView.with(bytes) { view in

@@ -13,14 +13,19 @@ struct Subject {
 
 /// What the placeholders in a DACL stand for on the object at hand, as far as the token is concerned.
 struct ObjectSubject {
-    /// The roles of the owner.
-    let owner: SIDTable.Roles
+    /// The owner; its roles are looked up only where they matter.
+    let owner: RawSID
     /// The roles of the object itself, where it is a principal; `nil` if it is not known to be one.
     let principalSelf: SIDTable.Roles?
 
-    @inline(__always) init(_ owner: RawSID, _ principalSelf: SID?, _ table: SIDTable) {
-        self.owner = table.roles(of: owner)
-        self.principalSelf = principalSelf.map(table.roles(of:))
+    @inline(__always) init(_ owner: RawSID, _ principalSelf: borrowing SID?, _ table: SIDTable) {
+        self.owner = owner
+        // Spelled out: `map` would be called through its generic form here.
+        if let principalSelf = copy principalSelf {
+            self.principalSelf = table.roles(of: principalSelf)
+        } else {
+            self.principalSelf = nil
+        }
     }
 }
 
@@ -52,7 +57,7 @@ extension Evaluation {
     /// One pass: entries in order, the first that names a bit decides it.
     private func walk<T: Tally>(_ dacl: RawACL, _ subject: Subject, _ object: ObjectSubject, _ tally: inout T)
     {
-        tally.allow(ownerBits(dacl, isOwner: !object.owner.isDisjoint(with: subject.allow)), by: .owner)
+        tally.allow(ownerBits(dacl, object.owner, subject), by: .owner)
         var budget = ConditionCode.workBudget
         var cursor = dacl.makeCursor()
         let count = cursor.remaining
@@ -100,9 +105,9 @@ extension Evaluation {
 
     /// The owner's implicit rights, unless an entry for OWNER RIGHTS speaks for the owner.
     @inline(__always)
-    private func ownerBits(_ dacl: RawACL, isOwner: Bool) -> UInt32 {
+    private func ownerBits(_ dacl: RawACL, _ owner: RawSID, _ subject: Subject) -> UInt32 {
         let bits = (StandardRights.readControl | StandardRights.writeDAC) & relevant
-        guard isOwner, bits != 0 else { return 0 }
+        guard bits != 0, !token.table.roles(of: owner).isDisjoint(with: subject.allow) else { return 0 }
         var cursor = dacl.makeCursor()
         while let ace = cursor.next() {
             if ace.type.layout == .opaque || ace.flags.contains(.inheritOnly) { continue }
@@ -119,7 +124,7 @@ extension Evaluation {
     @inline(__always)
     func roles(of sid: RawSID, _ object: ObjectSubject) -> SIDTable.Roles {
         if sid.subAuthorityCount == 1 {
-            if Self.isOwnerRights(sid) { return object.owner }
+            if Self.isOwnerRights(sid) { return token.table.roles(of: object.owner) }
             if sid.head == 0x0500_0000_0000_0101, sid.subAuthority(at: 0) == 10,
                 let roles = object.principalSelf
             {

@@ -3,7 +3,7 @@ extension AccessCheck {
     ///
     /// - Parameter domain: the domain whose accounts are written by their aliases.
     public static func explain(
-        _ bytes: RawSpan, token: Token, desired: AccessMask<Kind>, context: AccessContext = AccessContext(),
+        _ bytes: RawSpan, token: Token, desired: AccessMask<Kind>, context: AccessContext = .plain,
         domain: SID? = nil
     ) throws(AccessCheckError) -> AccessExplanation<Kind> {
         let decision = try decide(bytes, token: token, desired: desired, context: context)
@@ -20,7 +20,7 @@ extension AccessCheck {
     /// Decides as `decide` does, by the same walk, and tells for every right what granted or refused it.
     public static func explain(
         _ descriptor: SecurityDescriptor, token: Token, desired: AccessMask<Kind>,
-        context: AccessContext = AccessContext(), domain: SID? = nil
+        context: AccessContext = .plain, domain: SID? = nil
     ) throws(AccessCheckError) -> AccessExplanation<Kind> {
         let bytes = descriptor.bytes
         return try explain(bytes.span.bytes, token: token, desired: desired, context: context, domain: domain)

@@ -5,8 +5,7 @@ extension Token {
     public func adjusting(enable: PrivilegeSet = [], disable: PrivilegeSet = []) throws(TokenError) -> Token {
         var fields = fields
         if let missing = enable.union(disable).subtracting(fields.privileges.present).first(where: { _ in true
-            })
-        {
+        }) {
             throw .noSuchPrivilege(missing)
         }
         fields.privileges.enabled = fields.privileges.enabled.union(enable).subtracting(disable)

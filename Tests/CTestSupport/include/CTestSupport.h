@@ -1,0 +1,42 @@
+// What the tests need of Linux and Swift does not import: variadic calls, fork, foreign ABIs, packets that our
+// own library would never send.
+#ifndef CTESTSUPPORT_H
+#define CTESTSUPPORT_H
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// Any system call. Returns its result or a negative errno value.
+long test_call(long number, const long arguments[6]);
+
+pid_t test_fork(void);
+// fork without libc's handlers.
+pid_t test_raw_fork(void);
+
+// getpid through the 32-bit entry and through the x32 ABI. A result or a negative errno value.
+long test_int80(void);
+long test_x32(void);
+
+// Ends the calling thread behind libc's back.
+void test_raw_thread_exit(void);
+
+// Runs a program as the replacement of the process, whatever the other threads do.
+int test_exec(const char *program, char *const arguments[]);
+
+// Starts a program in a process group (0: one of its own), its standard streams being these (-1: /dev/null),
+// all else closed on exec. Returns the process or a negative errno value.
+pid_t test_spawn(const char *program, char *const arguments[], char *const environment[], pid_t group, int in,
+                 int out, int error);
+
+// Sends one packet with `count` copies of a descriptor and, when not 0, a made-up sender.
+ssize_t test_send(int socket, const void *bytes, size_t length, int descriptor, int count, pid_t sender);
+
+// A pipe that no child inherits. 0 or a negative errno value.
+int test_pipe(int ends[2]);
+
+// A pseudo-terminal that is nobody's controlling one: its master, and the name of its other end.
+int test_terminal(char *name, size_t capacity);
+
+// Exchanges two names in one step (renameat2, RENAME_EXCHANGE). 0 or a negative errno value.
+int test_exchange(const char *one, const char *other);
+#endif

@@ -1,0 +1,168 @@
+import CGuise
+import Foundation
+import Guise
+import Synchronization
+
+/// Whose file can be read at this moment: the identity as the authority sees it.
+private func reader(_ paths: [String]) -> String {
+    let open = paths.filter { Files.open($0, Int(O_RDONLY | O_CLOEXEC)).closed }
+    return open.isEmpty ? "nobody" : open.map { ($0 as NSString).lastPathComponent }.joined(separator: "+")
+}
+
+extension Int {
+    /// Closes an open descriptor; whether it was one.
+    fileprivate var closed: Bool {
+        guard self >= 0 else { return false }
+        close(Int32(self))
+        return true
+    }
+}
+
+private actor Ledger {
+    var seen: [String] = []
+    func note(_ paths: [String]) { seen.append(reader(paths)) }
+
+    /// What a task sees inside an actor that it shares with others.
+    func look(_ paths: [String]) -> String { reader(paths) }
+    func lookTwice(_ paths: [String]) async -> String {
+        let before = reader(paths)
+        await Task.yield()
+        let after = reader(paths)
+        return before == after ? before : "\(before) then \(after)"
+    }
+}
+
+extension Session {
+    /// Scenarios of Swift concurrency. Each command blocks its thread until the tasks are done.
+    func awaiting(_ words: [String]) throws -> Outcome? {
+        guard words[0] == "async" else { return nil }
+        let connection = try captured()
+        let arguments = Array(words[2...])
+        let body: @Sendable () async throws -> String
+        switch words[1] {
+        case "follow": body = { try await Self.follow(connection, arguments) }
+        case "unstructured": body = { try await Self.unstructured(connection, arguments) }
+        case "nested":
+            guard case .connection(let other) = Server.named.withLock({ $0[words[2]] }) else { return .errno(ENOENT) }
+            body = { try await Self.nested(connection, other, Array(arguments[1...])) }
+        case "crowd":
+            guard case .connection(let other) = Server.named.withLock({ $0[words[2]] }) else { return .errno(ENOENT) }
+            body = { try await Self.crowd(connection, other, Int(arguments[1])!, Array(arguments[2...])) }
+        case "throwing":
+            body = { () async throws -> String in
+                struct Thrown: Error {}
+                try? await connection.impersonating {
+                    await Task.yield()
+                    throw Thrown()
+                }
+                return reader(arguments)
+            }
+        case "at-most":
+            body = {
+                try await connection.impersonating(atMost: .identification) {
+                    await Task.yield()
+                    return reader(arguments)
+                }
+            }
+        default: return nil
+        }
+        let result = Mutex<Result<String, any Error>?>(nil)
+        let done = DispatchSemaphore(value: 0)
+        Task.detached {
+            do {
+                let text = try await body()
+                result.withLock { $0 = .success(text) }
+            } catch { result.withLock { $0 = .failure(error) } }
+            done.signal()
+        }
+        done.wait()
+        return .value(try result.withLock { try $0!.get() })
+    }
+
+    private static func follow(_ connection: Connection, _ paths: [String]) async throws -> String {
+        var seen = [reader(paths)]
+        let ledger = Ledger()
+        seen += try await connection.impersonating {
+            var seen = [reader(paths)]
+            for _ in 0..<20 {
+                await Task.yield()
+                seen.append(reader(paths))
+            }
+            try await Task.sleep(for: .milliseconds(5))
+            seen.append(reader(paths))
+            async let child = reader(paths)
+            seen.append(await child)
+            seen += await withTaskGroup(of: String.self) { group in
+                for _ in 0..<20 { group.addTask { await Task.yield(); return reader(paths) } }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+                DispatchQueue.global().async { continuation.resume() }
+            }
+            seen.append(reader(paths))
+            await ledger.note(paths)
+            seen += await ledger.seen
+            return seen
+        }
+        seen.append(reader(paths))
+        return Self.runs(seen)
+    }
+
+    /// `a,a,b` as `a b`.
+    private static func runs(_ seen: [String]) -> String {
+        var result: [String] = []
+        for one in seen where result.last != one { result.append(one) }
+        return result.joined(separator: " ")
+    }
+
+    private static func unstructured(_ connection: Connection, _ paths: [String]) async throws -> String {
+        try await connection.impersonating {
+            await Task.detached { reader(paths) }.value
+        }
+    }
+
+    private static func nested(_ one: Connection, _ other: Connection, _ paths: [String]) async throws -> String {
+        try await one.impersonating {
+            let outer = reader(paths)
+            let inner = try await other.impersonating {
+                await Task.yield()
+                return reader(paths)
+            }
+            let reverted = { () -> String in
+                revertToSelf()
+                return reader(paths)
+            }()
+            await Task.yield()
+            return [outer, inner, reverted, reader(paths)].joined(separator: " ")
+        }
+    }
+
+    /// Two clients' tasks and the service's own in one crowd, meeting in actors; what each kind saw.
+    private static func crowd(
+        _ one: Connection, _ other: Connection, _ rounds: Int, _ paths: [String]
+    ) async throws -> String {
+        let shared = Ledger()
+        let tallies = try await withThrowingTaskGroup(of: (String, [String]).self) { group in
+            for _ in 0..<8 {
+                group.addTask { ("one", try await one.impersonating { await look(shared, rounds, paths) }) }
+                group.addTask { ("other", try await other.impersonating { await look(shared, rounds, paths) }) }
+                group.addTask { ("self", await look(shared, rounds, paths)) }
+            }
+            return try await group.reduce(into: [String: Set<String>]()) { $0[$1.0, default: []].formUnion($1.1) }
+        }
+        return tallies.sorted { $0.key < $1.key }
+            .map { "\($0.key)=\($0.value.sorted().joined(separator: "|"))" }.joined(separator: " ")
+    }
+
+    private static func look(_ shared: Ledger, _ rounds: Int, _ paths: [String]) async -> [String] {
+        var seen: [String] = []
+        for round in 0..<rounds {
+            seen.append(reader(paths))
+            seen.append("actor " + (await shared.look(paths)))
+            if round % 3 == 0 { seen.append("actor " + (await shared.lookTwice(paths))) }
+            if round % 2 == 0 { await Task.yield() }
+            seen.append(reader(paths))
+        }
+        return seen
+    }
+}
