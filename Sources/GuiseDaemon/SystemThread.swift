@@ -18,6 +18,7 @@ package enum SystemThread {
         let body = Unmanaged.passRetained(
             Body {
                 guise_thread_name(name)
+                allowInterruption()
                 run()
             })
         var thread = pthread_t()
@@ -33,6 +34,14 @@ package enum SystemThread {
 
     /// The signal that interrupts a blocking call of one thread. Its handler does nothing.
     static let interruption = SIGUSR1
+
+    /// A thread inherits what its maker blocks, and Dispatch's threads block nearly everything.
+    private static func allowInterruption() {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, interruption)
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+    }
 
     static func prepareInterruption() {
         var action = sigaction()

@@ -18,6 +18,7 @@ final class FileOpener {
     let roots: ManagedRoots
     /// Devices known not to be proc file systems, to ask once for each.
     private var ordinaryDevices: Set<UInt64> = []
+    private var foreseen = Foreseen()
 
     /// Takes the calling thread for its own.
     init(roots: ManagedRoots) {
@@ -102,10 +103,10 @@ final class FileOpener {
         guard request.resolve == 0, caller.token.holds(.changeNotify) else { return nil }
         var at = rest
         while at < path.count, path[at] == 0x2F { at += 1 }
+        if let file = openFile(root, path.baseAddress! + at, request, caller) { return .descriptor(file) }
         let how = open_how(
             OpenRequest.Flag.path | OpenRequest.Flag.noFollow,
-            resolve: GUISE_RESOLVE_BENEATH | GUISE_RESOLVE_NO_SYMLINKS
-                    | GUISE_RESOLVE_NO_MAGICLINKS)
+            resolve: Self.staysBelow)
         let found =
             at == path.count
             ? files.openAsAuthority(root.descriptor, ".", how)
@@ -119,6 +120,45 @@ final class FileOpener {
         var status = statx()
         guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0, !status.isSymbolicLink else { return nil }
         return openManaged(object, status, request, caller, mayWait)
+    }
+
+    private static let staysBelow =
+        GUISE_RESOLVE_BENEATH | GUISE_RESOLVE_NO_SYMLINKS | GUISE_RESOLVE_NO_MAGICLINKS
+
+    /// The usual case of ``openBelow(_:_:_:_:_:_:)`` at half its cost: a regular file that is there and may be
+    /// opened. nil: whatever else it is, it has to be found out the long way.
+    ///
+    /// Opening has effects of its own (a lease is broken, a device starts), so nothing is opened unless what the
+    /// path stands for is a file whose descriptor allows it. Something else may stand there by then: the
+    /// descriptor of what was opened decides.
+    private func openFile(
+        _ root: OpenRoot, _ path: UnsafePointer<CChar>, _ request: OpenRequest, _ caller: Caller
+    ) -> Int32? {
+        let flag = OpenRequest.Flag.self
+        let special = flag.exclusive | flag.truncate | flag.temporary | flag.path | flag.directory
+        guard !request.has(special) else { return nil }
+        var status = statx()
+        guard guise_stat(root.descriptor, path, GUISE_AT_SYMLINK_NOFOLLOW, &status) == 0, status.isRegular
+        else { return nil }
+        let rights = request.rights(onDirectory: false)
+        func isAllowed(_ bytes: UnsafeRawBufferPointer) -> Bool {
+            (try? AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights))?.isAllowed == true
+        }
+        let asked = Foreseen.Question(status, rights, caller.token)
+        guard foreseen.contains(asked) || StoredDescriptor.read(at: root.descriptor, path, isAllowed) == true
+        else { return nil }
+        let flags = request.flags & ~flag.create | flag.noFollow | flag.nonBlocking
+        let found = files.openAsAuthority(root.descriptor, path, open_how(flags, resolve: Self.staysBelow))
+        guard found >= 0 else { return nil }
+        guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0, status.isRegular,
+            case .success(true) = StoredDescriptor.read(of: found, isAllowed)
+        else {
+            close(found)
+            return nil
+        }
+        foreseen.insert(asked)
+        if !request.has(flag.nonBlocking) { _ = guise_clear_nonblocking(found, flags) }
+        return found
     }
 
     /// By the kernel's lookup as the caller; nil: walk it.
