@@ -1,3 +1,5 @@
-let suites: [(String, () throws -> Void)] = [("access-check", accessCheckSuite)]
+let suites: [(String, () throws -> Void)] = [
+    ("access-check", accessCheckSuite), ("conditions", conditionSuite),
+]
 let wanted = CommandLine.arguments.dropFirst()
 for (name, suite) in suites where wanted.isEmpty || wanted.contains(name) { try suite() }
