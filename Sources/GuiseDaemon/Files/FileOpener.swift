@@ -208,6 +208,8 @@ final class FileOpener {
         let waits = !request.has(OpenRequest.Flag.nonBlocking) && !isPath
         var flags = request.flags & ~OpenRequest.Flag.truncate
         if waits, !mayWait { flags |= OpenRequest.Flag.nonBlocking }
+        // A terminal must not become the authority's.
+        if !isPath { flags |= OpenRequest.Flag.noControllingTerminal }
         let how = open_how(flags, mode: request.mode, resolve: request.resolve)
         let found = files.open(as: credentials, directory, path, how, umask: caller.umask, mayWait: mayWait)
         guard found >= 0 else {
@@ -221,8 +223,12 @@ final class FileOpener {
             close(found)
             return .failed(EIO)
         }
+        if status.isOwnTerminal {
+            close(found)
+            return .failed(ENXIO, rule: "/dev/tty would be the authority's terminal")
+        }
         if waits, !mayWait {
-            if status.isFIFO, !request.has(OpenRequest.Flag.readWrite) {
+            if status.isFIFO, !request.writes, !hasWriter(found) {
                 close(found)
                 return .waits
             }
@@ -249,6 +255,13 @@ final class FileOpener {
             }
         }
         return .descriptor(found)
+    }
+
+    /// Whether a FIFO that was opened for reading has a writer, or something to read. Then the open would not have
+    /// waited, and must not be done again: the writer has seen its reader, who would be gone.
+    private func hasWriter(_ fifo: Int32) -> Bool {
+        // Without a writer a read finds the end; with one it finds nothing yet, or nowhere to put what is there.
+        read(fifo, nil, 1) != 0
     }
 
     /// Empties a file that was opened as the caller. Returns 0 or a positive errno.
