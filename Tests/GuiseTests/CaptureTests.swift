@@ -41,6 +41,8 @@ struct CaptureTests {
             defer { close(listener) }
             for command in ["connect \(path)", "connect \(path) made-up-name"] {
                 let socket = try #require(try scene.client.ask(command).number)
+                let accepted = guise_unix_accept(listener, false)
+                defer { close(accepted) }
                 let adopted = try scene.client.ask("adopt-descriptor \(socket)")
                 #expect(adopted.thrown == "notAServerConnection", "\(adopted)")
             }
@@ -79,6 +81,8 @@ struct CaptureTests {
                     [product("guise-test-service"), "connect-descriptor", "0", scene.service.socket],
                     as: scene.bob.uid),
                 streams: (socket, -1, 2))
+            var name = [CChar](repeating: 0, count: 128)
+            try eventually("the other process to connect") { guise_unix_peer_name(socket, &name, 128) > 0 }
             sendCommand("adopt", on: socket)
             let answer = try receiveLine(socket)
             #expect(answer.hasPrefix("THROWN accessDenied"), "\(answer)")

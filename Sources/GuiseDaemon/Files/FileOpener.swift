@@ -250,10 +250,10 @@ final class FileOpener {
         // Truncating is put off until the object's own descriptor agreed.
         let truncates = request.has(OpenRequest.Flag.truncate) && !isPath
         let waits = !request.has(OpenRequest.Flag.nonBlocking) && !isPath
-        // The terminal would become the authority's.
         var flags = request.flags & ~OpenRequest.Flag.truncate
-        if !isPath { flags |= OpenRequest.Flag.noControllingTerminal }
         if waits, !mayWait { flags |= OpenRequest.Flag.nonBlocking }
+        // A terminal must not become the authority's.
+        if !isPath { flags |= OpenRequest.Flag.noControllingTerminal }
         let how = open_how(flags, mode: request.mode, resolve: request.resolve)
         let found = files.open(as: credentials, directory, path, how, umask: caller.umask, mayWait: mayWait)
         guard found >= 0 else {
@@ -266,8 +266,12 @@ final class FileOpener {
             return .failed(EIO)
         }
         if isPath { return .descriptor(found) }
+        if status.isOwnTerminal {
+            close(found)
+            return .failed(ENXIO, rule: "/dev/tty would be the authority's terminal")
+        }
         if waits, !mayWait {
-            if status.isFIFO, !request.has(OpenRequest.Flag.readWrite) {
+            if status.isFIFO, !request.writes, !hasWriter(found) {
                 close(found)
                 return .waits
             }
@@ -294,6 +298,13 @@ final class FileOpener {
             }
         }
         return .descriptor(found)
+    }
+
+    /// Whether a FIFO that was opened for reading has a writer, or something to read. Then the open would not have
+    /// waited, and must not be done again: the writer has seen its reader, who would be gone.
+    private func hasWriter(_ fifo: Int32) -> Bool {
+        // Without a writer a read finds the end; with one it finds nothing yet, or nowhere to put what is there.
+        read(fifo, nil, 1) != 0
     }
 
     /// Empties a file that was opened as the caller. Returns 0 or a positive errno.
