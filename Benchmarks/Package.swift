@@ -8,7 +8,12 @@ let package = Package(
     targets: [
         .executableTarget(
             name: "guise-bench",
-            dependencies: [.product(name: "AccessControl", package: "guise")])
+            dependencies: [
+                "CAllocationCounter", "CSambaBaseline", .product(name: "AccessControl", package: "guise"),
+            ]),
+        .target(name: "CAllocationCounter"),
+        // Loads Samba's library where it is installed, so that the ratio is measured and not remembered.
+        .target(name: "CSambaBaseline", cSettings: [.unsafeFlags(["-I/usr/include/samba-4.0"])]),
     ],
     swiftLanguageModes: [.v6]
 )
