@@ -18,6 +18,8 @@ enum SystemThread {
         let body = Unmanaged.passRetained(
             Body {
                 guise_thread_name(name)
+                // A thread starts with its maker's mask, and Dispatch's threads block everything.
+                unblockInterruption()
                 run()
             })
         var thread = pthread_t()
@@ -33,6 +35,13 @@ enum SystemThread {
 
     /// The signal that interrupts a blocking call of one thread. Its handler does nothing.
     static let interruption = SIGUSR1
+
+    private static func unblockInterruption() {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, interruption)
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+    }
 
     static func prepareInterruption() {
         var action = sigaction()
