@@ -1,0 +1,55 @@
+import Foundation
+import Testing
+
+@Suite("Identity and Swift concurrency", .asRoot)
+struct AsyncTests {
+    private func onFiles(_ body: (Scene, _ hers: String, _ his: String) throws -> Void) throws {
+        try onScene { scene in
+            let hers = try scene.stage.file("home/hers", "hers", of: scene.alice)
+            let his = try scene.stage.file("home/his", "his", of: scene.bob)
+            try body(scene, hers, his)
+        }
+    }
+
+    @Test("it follows through suspension, sleep, child tasks, groups, continuations and actors, and ends with the body")
+    func follows() throws {
+        try onFiles { (scene, hers, his) throws in
+            #expect(try scene.client.ask("async follow \(hers) \(his)").value == "nobody hers nobody")
+            #expect(try scene.client.ask("token").value == "files primary")
+        }
+    }
+
+    @Test("it does not follow into a detached task")
+    func detached() throws {
+        try onFiles { (scene, hers, his) throws in
+            #expect(try scene.client.ask("async unstructured \(hers) \(his)").value == "nobody")
+        }
+    }
+
+    @Test("an inner body has its own, the outer its own again; a revert lasts to the next suspension")
+    func nested() throws {
+        try onFiles { (scene, hers, his) throws in
+            _ = try scene.bobs.ask("adopt")
+            _ = try scene.bobs.ask("name bob")
+            #expect(try scene.client.ask("async nested bob \(hers) \(his)").value == "hers his nobody hers")
+        }
+    }
+
+    @Test("it ends with a body that throws, and acts at no more than the level asked for")
+    func ends() throws {
+        try onFiles { (scene, hers, his) throws in
+            #expect(try scene.client.ask("async throwing \(hers) \(his)").value == "nobody")
+            #expect(try scene.client.ask("async at-most \(hers) \(his)").value == "nobody")
+        }
+    }
+
+    @Test("two clients' tasks and the service's own on the same pool never see each other's, in shared actors neither")
+    func crowd() throws {
+        try onFiles { (scene, hers, his) throws in
+            _ = try scene.bobs.ask("adopt")
+            _ = try scene.bobs.ask("name bob")
+            let seen = try scene.client.ask("async crowd bob 60 \(hers) \(his)", seconds: 60).value
+            #expect(seen == "one=actor hers|hers other=actor his|his self=actor nobody|nobody")
+        }
+    }
+}
