@@ -81,7 +81,7 @@ struct AuthorityTests {
             #expect(String(decoding: bytes[..<max(0, count)], as: UTF8.self) == "READY=1")
             // A second one does not take its place.
             let second = try stage.run([product("guised"), "--state", stage.directory + "/state", "--runtime", stage.runtime])
-            #expect(second.status == 1 && second.errors.contains("another authority"))
+            #expect(second.status == 1 && second.errors.contains("another guised"))
             // Stops with a service and a client attached.
             let alice = try stage.user("alice")
             let service = try stage.serve(try stage.service("files"))
