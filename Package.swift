@@ -7,6 +7,17 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+// Fuzz targets are built by scripts/fuzz alone: they take the sanitizer's flags.
+let fuzzers: [Target] =
+    Context.environment["GUISE_FUZZ"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "fuzz-control", dependencies: ["CGuise", "GuiseDaemon", "GuiseProtocol"], path: "Fuzz/Control",
+            exclude: ["Corpus"],
+            swiftSettings: strict)
+    ]
+
 let package = Package(
     name: "guise",
     products: [
@@ -119,6 +130,6 @@ let package = Package(
                 "guise-example-files", "guise-example-client", "guise-test-service",
             ],
             swiftSettings: strict),
-    ],
+    ] + fuzzers,
     swiftLanguageModes: [.v6]
 )

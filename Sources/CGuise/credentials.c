@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,8 +15,12 @@ static int result(long value) { return value < 0 ? -errno : (int)value; }
 int guise_credentials_assume(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count) {
     int error;
     if ((error = result(syscall(SYS_setgroups, count, groups))) < 0) return error;
-    if ((error = result(syscall(SYS_setresgid, KEEP, gid, KEEP))) < 0) return error;
-    return result(syscall(SYS_setresuid, KEEP, uid, KEEP));
+    if ((error = result(syscall(SYS_setresgid, KEEP, gid, KEEP))) < 0 ||
+        (error = result(syscall(SYS_setresuid, KEEP, uid, KEEP))) < 0) {
+        // Half of somebody else is nobody: a thread that cannot go back must not go on.
+        if (guise_credentials_restore() < 0) abort();
+    }
+    return error;
 }
 
 int guise_credentials_restore(void) {

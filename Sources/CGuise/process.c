@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -20,6 +21,7 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 #define PAGE 4096u
+#define SHORT 256u
 
 int guise_pidfd_open(int32_t pid, bool thread) {
     long fd = syscall(SYS_pidfd_open, pid, thread ? PIDFD_THREAD : 0);
@@ -60,9 +62,17 @@ ssize_t guise_memory_read(int32_t tid, uint64_t address, void *out, size_t lengt
 }
 
 ssize_t guise_memory_read_string(int32_t tid, uint64_t address, char *out, size_t capacity) {
-    ssize_t got = guise_memory_read(tid, address, out, capacity);
+    // Most strings are short, and a read that stays within one page costs half of one that does not.
+    size_t first = PAGE - (address & (PAGE - 1));
+    if (first > SHORT) first = SHORT;
+    if (first > capacity) first = capacity;
+    ssize_t got = guise_memory_read(tid, address, out, first);
     if (got < 0) return got;
     char *end = memchr(out, 0, (size_t)got);
+    if (end) return end - out;
+    got = guise_memory_read(tid, address, out, capacity);
+    if (got < 0) return got;
+    end = memchr(out, 0, (size_t)got);
     if (end) return end - out;
     return (size_t)got == capacity ? -ENAMETOOLONG : -EFAULT;
 }
@@ -95,6 +105,13 @@ ssize_t guise_xattr_get(int descriptor, const char *name, void *out, size_t capa
         proc_path(path, sizeof path, descriptor);
         got = getxattr(path, name, out, capacity);
     }
+    return got < 0 ? -errno : got;
+}
+
+ssize_t guise_xattr_get_at(int directory, const char *path, const char *name, void *out, size_t capacity) {
+    struct { uint64_t value; uint32_t size, flags; } arguments = {(uintptr_t)out, (uint32_t)capacity, 0};
+    long got = syscall(464 /* getxattrat */, directory, path, AT_SYMLINK_NOFOLLOW, name, &arguments,
+                       sizeof arguments);
     return got < 0 ? -errno : got;
 }
 
@@ -137,9 +154,8 @@ int guise_duplicate(int descriptor) {
     return again < 0 ? -errno : again;
 }
 
-int guise_clear_nonblocking(int descriptor) {
-    int flags = fcntl(descriptor, F_GETFL);
-    return flags < 0 || fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) < 0 ? -errno : 0;
+int guise_clear_nonblocking(int descriptor, uint64_t flags) {
+    return fcntl(descriptor, F_SETFL, (int)flags & ~O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 int guise_errno(void) { return errno; }
@@ -172,4 +188,12 @@ int guise_renameat2(int from, const char *old, int to, const char *new_name, uns
 
 int guise_set_times(const char *path, const struct timespec *times) {
     return utimensat(AT_FDCWD, path, times, 0);
+}
+
+void guise_leave_terminal(void) {
+    if (getsid(0) == getpid()) return;
+    int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (terminal < 0) return;
+    ioctl(terminal, TIOCNOTTY);
+    close(terminal);
 }

@@ -2,14 +2,14 @@ import CGuise
 import Glibc
 
 /// Detached threads of their own, for work that blocks in the kernel or changes the thread's credentials.
-enum SystemThread {
+package enum SystemThread {
     private final class Body: Sendable {
         let run: @Sendable () -> Void
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
     /// Starts a thread; false when the machine has no more to give.
-    static func start(_ name: String, _ run: @escaping @Sendable () -> Void) -> Bool {
+    package static func start(_ name: String, _ run: @escaping @Sendable () -> Void) -> Bool {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
@@ -18,8 +18,7 @@ enum SystemThread {
         let body = Unmanaged.passRetained(
             Body {
                 guise_thread_name(name)
-                // A thread starts with its maker's mask, and Dispatch's threads block everything.
-                unblockInterruption()
+                allowInterruption()
                 run()
             })
         var thread = pthread_t()
@@ -36,7 +35,8 @@ enum SystemThread {
     /// The signal that interrupts a blocking call of one thread. Its handler does nothing.
     static let interruption = SIGUSR1
 
-    private static func unblockInterruption() {
+    /// A thread inherits what its maker blocks, and Dispatch's threads block nearly everything.
+    private static func allowInterruption() {
         var signals = sigset_t()
         sigemptyset(&signals)
         sigaddset(&signals, interruption)

@@ -1,28 +1,35 @@
 /// The answer to a question of access, with what it took.
 public struct AccessDecision<Kind: ObjectKind>: Hashable, Sendable {
-    /// Whether every right asked for is granted (and, with MAXIMUM_ALLOWED, at least one).
-    public let isAllowed: Bool
-    /// What is granted: the rights asked for, or with MAXIMUM_ALLOWED all there are; nothing if refused.
-    public let granted: AccessMask<Kind>
-    /// The privileges without which the answer would have been another.
-    public let privilegesUsed: PrivilegeSet
-    /// The privilege that was asked for (by ACCESS_SYSTEM_SECURITY) and is not held.
-    public let missingPrivilege: Privilege?
+    @usableFromInline let outcome: Outcome
 
-    init(_ outcome: Outcome) {
-        isAllowed = outcome.isAllowed
-        granted = AccessMask(rawValue: outcome.granted)
-        privilegesUsed = outcome.privilegesUsed
-        missingPrivilege = outcome.missingPrivilege
+    @inlinable init(_ outcome: Outcome) { self.outcome = outcome }
+
+    /// Whether every right asked for is granted (and, with MAXIMUM_ALLOWED, at least one).
+    @inlinable public var isAllowed: Bool { outcome.isAllowed }
+    /// What is granted: the rights asked for, or with MAXIMUM_ALLOWED all there are; nothing if refused.
+    @inlinable public var granted: AccessMask<Kind> { AccessMask(rawValue: outcome.granted) }
+    /// The privileges without which the answer would have been another.
+    @inlinable public var privilegesUsed: PrivilegeSet { outcome.privilegesUsed }
+    /// The privilege that was asked for (by ACCESS_SYSTEM_SECURITY) and is not held.
+    @inlinable public var missingPrivilege: Privilege? { outcome.missingPrivilege }
+    /// What would be granted if the staged forms of the central access policies were in force; `nil` if none of
+    /// those that apply has one.
+    @inlinable public var staged: AccessMask<Kind>? {
+        if let staged = outcome.staged { AccessMask(rawValue: staged) } else { nil }
     }
 }
 
 /// A decision before the kind of object is known again.
-struct Outcome: Hashable, Sendable {
-    var isAllowed: Bool
-    var granted: UInt32
-    var privilegesUsed: PrivilegeSet = []
-    var missingPrivilege: Privilege?
+@usableFromInline struct Outcome: Hashable, Sendable {
+    @usableFromInline var isAllowed: Bool
+    @usableFromInline var granted: UInt32
+    @usableFromInline var privilegesUsed = PrivilegeSet()
+    @usableFromInline var missingPrivilege: Privilege?
+    @usableFromInline var staged: UInt32?
+
+    init(isAllowed: Bool, granted: UInt32) {
+        (self.isAllowed, self.granted) = (isAllowed, granted)
+    }
 
     static let refused = Outcome(isAllowed: false, granted: 0)
 }
@@ -68,9 +75,19 @@ public struct AccessContext: Sendable {
     public var principalSelf: SID?
     /// Whether the token's logon session is alive; if it is not, every decision is a refusal.
     public var isSessionAlive: Bool
+    /// The central access policies there are. One that an object names and that is not among them leaves access
+    /// to owner, Administrators and SYSTEM only.
+    public var policies: [CentralPolicy]
+
+    /// The context that says nothing.
+    public static let plain = AccessContext()
 
     /// Makes a context; the default one says nothing.
-    public init(intent: AccessIntent = [], principalSelf: SID? = nil, isSessionAlive: Bool = true) {
+    public init(
+        intent: AccessIntent = [], principalSelf: SID? = nil, isSessionAlive: Bool = true,
+        policies: [CentralPolicy] = []
+    ) {
         (self.intent, self.principalSelf, self.isSessionAlive) = (intent, principalSelf, isSessionAlive)
+        self.policies = policies
     }
 }

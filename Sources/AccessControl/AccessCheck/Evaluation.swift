@@ -31,9 +31,10 @@ struct Evaluation {
     }
 
     /// The last stages: privileges count where entries did not grant, and the request is judged as a whole.
+    @inline(__always)
     func conclude(privileged: PrivilegedBits, refused: RefusedBits, discretionary: UInt32) -> Outcome {
         var outcome = Outcome(isAllowed: false, granted: 0)
-        var granted = discretionary & ~refused.bits
+        let granted = discretionary & ~refused.bits
         if privileged.isEmpty,
             desired & (StandardRights.accessSystemSecurity | StandardRights.writeOwner) == 0,
             !wantsMaximum
@@ -42,6 +43,14 @@ struct Evaluation {
             outcome.granted = outcome.isAllowed ? desired : 0
             return outcome
         }
+        return concludeWithPrivileges(privileged, refused, granted)
+    }
+
+    private func concludeWithPrivileges(
+        _ privileged: PrivilegedBits, _ refused: RefusedBits, _ discretionary: UInt32
+    ) -> Outcome {
+        var outcome = Outcome(isAllowed: false, granted: 0)
+        var granted = discretionary
         var used = PrivilegeSet()
         for (privilege, bits) in privileged.inOrder {
             let added = bits & ~refused.bits & ~granted & (wantsMaximum ? ~0 : desired)
@@ -59,7 +68,7 @@ struct Evaluation {
         let answer = wantsMaximum ? granted : desired
         outcome.isAllowed = desired & ~granted == 0 && answer != 0
         outcome.granted = outcome.isAllowed ? answer : 0
-        outcome.privilegesUsed = outcome.isAllowed ? used : []
+        if outcome.isAllowed { outcome.privilegesUsed = used }
         return outcome
     }
 

@@ -125,11 +125,8 @@ extension SecurityDescriptor {
     }
 
     private static func check(_ creator: SecurityDescriptor, _ token: Token) throws(InheritanceError) {
-        if let owner = creator.owner, owner != token.user, !token.holds(.restore) {
-            let group = token.groups.first { $0.sid == owner }
-            guard let group, group.attributes.contains([.owner, .enabled]),
-                !group.attributes.contains(.denyOnly)
-            else { throw .ownerNotAllowed(owner) }
+        if let owner = creator.owner, !token.canOwn(owner), !token.holds(.restore) {
+            throw .ownerNotAllowed(owner)
         }
         let needsAudit = creator.sacl != .absent && creator.sacl.aces.contains { $0.type != .mandatoryLabel }
         if needsAudit || creator.sacl == .null, !token.holds(.security) { throw .auditNotAllowed }

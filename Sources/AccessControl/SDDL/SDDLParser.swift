@@ -222,6 +222,8 @@ extension SDDLScanner {
     /// Reads what follows the SID: octets for anything, a condition or a resource attribute where they belong.
     private mutating func applicationData(_ type: ACEType) throws(SDDLFailure) -> [UInt8] {
         if take(UInt8(ascii: "#")) { return try octets() }
-        throw failure("octets after \"#\"")
+        if type == .resourceAttribute { return try resourceAttribute().bytes }
+        if type.isCallback { return try condition().bytes }
+        throw failure("\")\"")
     }
 }

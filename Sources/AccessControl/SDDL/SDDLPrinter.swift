@@ -147,7 +147,18 @@ extension [UInt8] {
 
     private mutating func append(_ data: [UInt8], of type: ACEType, _ domain: SID?) {
         guard !data.isEmpty else { return }
-        append(";#")
-        append(octets: data)
+        append(";")
+        // What would not be read back as the same bytes is written as bytes.
+        if type == .resourceAttribute, let claim = Claim(bytes: data), isFaithful(claim), claim.bytes == data
+        {
+            append(claim, domain)
+        } else if type.isCallback, let condition = Condition(bytes: data), condition.isFaithful,
+            condition.bytes == data
+        {
+            append(condition, domain)
+        } else {
+            append("#")
+            append(octets: data)
+        }
     }
 }

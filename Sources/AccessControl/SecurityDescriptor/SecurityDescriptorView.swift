@@ -16,7 +16,11 @@ public struct SecurityDescriptorView {
     /// Validates the bytes.
     ///
     /// - Throws: what is wrong, and where.
-    public init(_ bytes: UnsafeRawBufferPointer) throws(DescriptorError) {
+    public init(_ bytes: UnsafeRawBufferPointer) throws(DescriptorError) { try self.init(inlined: bytes) }
+
+    /// The same, inlined: the access check keeps the fields in registers.
+    @inline(__always)
+    init(inlined bytes: UnsafeRawBufferPointer) throws(DescriptorError) {
         guard let base = bytes.baseAddress, bytes.count >= 20 else { throw .truncatedHeader }
         guard bytes[0] == 1 else { throw .unknownRevision(bytes[0]) }
         control = SecurityDescriptor.Control(rawValue: bytes.load(UInt16.self, at: 2))

@@ -7,7 +7,7 @@ public struct PrivilegeSet: Hashable, Sendable, ExpressibleByArrayLiteral {
     public init(bits: UInt64) { self.bits = bits & Self.known }
 
     /// The empty set.
-    public init() { bits = 0 }
+    @inline(__always) public init() { bits = 0 }
 
     /// The set of these privileges.
     public init(_ privileges: some Sequence<Privilege>) {

@@ -84,23 +84,37 @@ final class SIDTable: @unchecked Sendable {
         return []
     }
 
-    @inline(__always) private static func mix(_ hash: UInt64, _ word: UInt64) -> UInt64 {
-        let product = (hash ^ word).multipliedFullWidth(by: 0x9e37_79b9_7f4a_7c15)
-        return product.high ^ product.low
-    }
+    // The products do not wait for each other, which is what makes a hash of three words cheap. Who can choose
+    // SIDs so that they collide gains nothing: a look-up compares whole SIDs, and chains are as short as the
+    // token's own SIDs make them.
 
     @inline(__always) private static func hash(_ sid: RawSID) -> UInt64 {
         let head = sid.head
         let count = Int(truncatingIfNeeded: head >> 8) & 0xff
-        var hash = mix(0x2545_f491_4f6c_dd1d, head)
-        for index in 0..<count >> 1 { hash = mix(hash, sid.word(at: index)) }
-        if count & 1 != 0 { hash = mix(hash, UInt64(sid.subAuthority(at: count - 1))) }
-        return hash | 1 << 63
+        var sum = head &* factor
+        var next = factor &* factor
+        for index in 0..<count >> 1 {
+            sum = sum &+ sid.word(at: index) &* next
+            next = next &* factor
+        }
+        if count & 1 != 0 { sum = sum &+ UInt64(sid.subAuthority(at: count - 1)) &* next }
+        return finish(sum)
     }
 
     private static func hash(_ sid: SID) -> UInt64 {
-        var hash = mix(0x2545_f491_4f6c_dd1d, sid.head)
-        for index in 0..<(sid.subAuthorityCount + 1) >> 1 { hash = mix(hash, sid.tail[index]) }
-        return hash | 1 << 63
+        var sum = sid.head &* factor
+        var next = factor &* factor
+        for index in 0..<(sid.subAuthorityCount + 1) >> 1 {
+            sum = sum &+ sid.tail[index] &* next
+            next = next &* factor
+        }
+        return finish(sum)
+    }
+
+    @inline(__always) private static var factor: UInt64 { 0x9e37_79b9_7f4a_7c15 }
+
+    @inline(__always) private static func finish(_ sum: UInt64) -> UInt64 {
+        let mixed = (sum ^ sum >> 32) &* 0xd6e8_feb8_6659_fd93
+        return mixed ^ mixed >> 32 | 1 << 63
     }
 }

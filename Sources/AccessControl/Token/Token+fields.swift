@@ -60,12 +60,18 @@ extension Token {
         let table: SIDTable
         let isConfined: Bool
         let hasRestrictions: Bool
+        let userClaims: ClaimTable?
+        let deviceClaims: ClaimTable?
+        let localClaims: ClaimTable?
 
         init(_ fields: Fields) {
             self.fields = fields
             table = SIDTable(Self.members(of: fields))
             isConfined = fields.appContainer != nil
             hasRestrictions = !fields.restrictingSIDs.isEmpty
+            userClaims = fields.userClaims.isEmpty ? nil : ClaimTable(fields.userClaims)
+            deviceClaims = fields.deviceClaims.isEmpty ? nil : ClaimTable(fields.deviceClaims)
+            localClaims = fields.localClaims.isEmpty ? nil : ClaimTable(fields.localClaims)
         }
 
         private static func members(of fields: Fields) -> [(SID, SIDTable.Roles)] {

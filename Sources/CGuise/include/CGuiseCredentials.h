@@ -7,7 +7,7 @@
 
 // Takes on a user's effective uid, gid and supplementary groups. The real and saved ids stay 0, so that the
 // user can neither signal nor trace the thread. The effective capabilities go with the effective uid
-// (capabilities(7)); an effective uid of 0 keeps them.
+// (capabilities(7)); an effective uid of 0 keeps them. On failure the thread is what it was.
 int guise_credentials_assume(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count);
 
 // Back to uid 0, gid 0 and no supplementary group.

@@ -27,14 +27,20 @@ int guise_openat2(int directory, const char *path, const struct open_how *how);
 int guise_stat(int directory, const char *path, int flags, struct statx *out);
 // The extended attribute of whatever the descriptor stands for, O_PATH included. -ENODATA: none.
 ssize_t guise_xattr_get(int descriptor, const char *name, void *out, size_t capacity);
+// The same of whatever the path stands for, a link itself. -ENOSYS before Linux 6.13.
+ssize_t guise_xattr_get_at(int directory, const char *path, const char *name, void *out, size_t capacity);
 int guise_xattr_set(int descriptor, const char *name, const void *bytes, size_t length);
 
 int guise_memfd_sealed(const char *name, size_t size);   // of this size for ever, F_SEAL_SHRINK | F_SEAL_GROW
 bool guise_is_procfs(int descriptor);
 bool guise_is_pidfs(int descriptor);
 int guise_duplicate(int descriptor);                     // close-on-exec
-int guise_clear_nonblocking(int descriptor);
+// Takes O_NONBLOCK away from a descriptor that was opened with `flags`.
+int guise_clear_nonblocking(int descriptor, uint64_t flags);
 int guise_statx(int directory, const char *path, int flags, unsigned mask, struct statx *out);
+// Gives up the controlling terminal, so that /dev/tty is nobody's. A session's leader has none to give up unless
+// it was started as one, and then keeps it.
+void guise_leave_terminal(void);
 // As the system calls: -1 and errno.
 int guise_faccessat2(int directory, const char *path, int mode, int flags);
 int guise_renameat2(int from, const char *old, int to, const char *new_name, unsigned flags);

@@ -35,6 +35,8 @@ int guise_thread_prepare(void (*release)(void));
 void guise_thread_watch(void);
 // Names the calling thread, for people; the kernel keeps 15 bytes.
 void guise_thread_name(const char *name);
+// An eventfd that counts what is written to it and gives one to each read, or a negative errno.
+int guise_semaphore_create(void);
 // Has `child` called in the child of a fork(2) made through libc.
 int guise_fork_prepare(void (*child)(void));
 #endif

@@ -219,8 +219,7 @@ package final class ControlServer: @unchecked Sendable {
     // MARK: Services
 
     private func start(_ service: MediatedService) throws(Refused) {
-        let pool = MediatorPool(service, requests.context)
-        guard pool.start() else {
+        guard let pool = MediatorPool(service, requests.context), pool.start() else {
             requests.end(service)
             throw Refused(.internal, "no thread could be started to mediate for the service")
         }

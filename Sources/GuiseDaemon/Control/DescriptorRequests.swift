@@ -67,7 +67,7 @@ final class DescriptorRequests {
             throw Refused(.badRequest, "name the object by its absolute path")
         }
         let caller = Caller(
-            token: logon.token.token, credentials: logon.credentials, pid: { 0 }, tid: 0, umask: 0)
+            token: logon.token.token, credentials: logon.credentials, tid: 0, umask: 0)
         let request = OpenRequest(directory: AT_FDCWD, flags: OpenRequest.Flag.path, mode: 0)
         // An absolute path starts at the top whatever the start is.
         let nowhere = PathWalk.Place(directory: OwnedDescriptor(-1), root: nil)

@@ -18,6 +18,7 @@ final class FileOpener {
     let roots: ManagedRoots
     /// Devices known not to be proc file systems, to ask once for each.
     private var ordinaryDevices: Set<UInt64> = []
+    private var foreseen = Foreseen()
 
     /// Takes the calling thread for its own.
     init(roots: ManagedRoots) {
@@ -55,7 +56,10 @@ final class FileOpener {
         let request = OpenRequest(directory: AT_FDCWD, flags: 0, mode: 0)
         return located.isManaged
             ? openManaged(object, located.status, request, caller, false)
-            : "/proc/self/fd/\(object.number)".withCString { openByKernel(AT_FDCWD, $0, request, caller, false) }
+            : "/proc/self/fd/\(object.number)".withCString {
+                var status = statx()
+                return openByKernel(AT_FDCWD, $0, request, caller, false, &status)
+            }
     }
 
     private func find(
@@ -99,10 +103,10 @@ final class FileOpener {
         guard request.resolve == 0, caller.token.holds(.changeNotify) else { return nil }
         var at = rest
         while at < path.count, path[at] == 0x2F { at += 1 }
+        if let file = openFile(root, path.baseAddress! + at, request, caller) { return .descriptor(file) }
         let how = open_how(
             OpenRequest.Flag.path | OpenRequest.Flag.noFollow,
-            resolve: GUISE_RESOLVE_BENEATH | GUISE_RESOLVE_NO_SYMLINKS
-                    | GUISE_RESOLVE_NO_MAGICLINKS)
+            resolve: Self.staysBelow)
         let found =
             at == path.count
             ? files.openAsAuthority(root.descriptor, ".", how)
@@ -118,6 +122,45 @@ final class FileOpener {
         return openManaged(object, status, request, caller, mayWait)
     }
 
+    private static let staysBelow =
+        GUISE_RESOLVE_BENEATH | GUISE_RESOLVE_NO_SYMLINKS | GUISE_RESOLVE_NO_MAGICLINKS
+
+    /// The usual case of ``openBelow(_:_:_:_:_:_:)`` at half its cost: a regular file that is there and may be
+    /// opened. nil: whatever else it is, it has to be found out the long way.
+    ///
+    /// Opening has effects of its own (a lease is broken, a device starts), so nothing is opened unless what the
+    /// path stands for is a file whose descriptor allows it. Something else may stand there by then: the
+    /// descriptor of what was opened decides.
+    private func openFile(
+        _ root: OpenRoot, _ path: UnsafePointer<CChar>, _ request: OpenRequest, _ caller: Caller
+    ) -> Int32? {
+        let flag = OpenRequest.Flag.self
+        let special = flag.exclusive | flag.truncate | flag.temporary | flag.path | flag.directory
+        guard !request.has(special) else { return nil }
+        var status = statx()
+        guard guise_stat(root.descriptor, path, GUISE_AT_SYMLINK_NOFOLLOW, &status) == 0, status.isRegular
+        else { return nil }
+        let rights = request.rights(onDirectory: false)
+        func isAllowed(_ bytes: UnsafeRawBufferPointer) -> Bool {
+            (try? AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights))?.isAllowed == true
+        }
+        let asked = Foreseen.Question(status, rights, caller.token)
+        guard foreseen.contains(asked) || StoredDescriptor.read(at: root.descriptor, path, isAllowed) == true
+        else { return nil }
+        let flags = request.flags & ~flag.create | flag.noFollow | flag.nonBlocking
+        let found = files.openAsAuthority(root.descriptor, path, open_how(flags, resolve: Self.staysBelow))
+        guard found >= 0 else { return nil }
+        guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0, status.isRegular,
+            case .success(true) = StoredDescriptor.read(of: found, isAllowed)
+        else {
+            close(found)
+            return nil
+        }
+        foreseen.insert(asked)
+        if !request.has(flag.nonBlocking) { _ = guise_clear_nonblocking(found, flags) }
+        return found
+    }
+
     /// By the kernel's lookup as the caller; nil: walk it.
     private func openInUnixPlace(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ request: OpenRequest, _ caller: Caller,
@@ -125,7 +168,8 @@ final class FileOpener {
     ) -> Outcome? {
         var request = request
         request.resolve |= GUISE_RESOLVE_NO_MAGICLINKS
-        let outcome = openByKernel(directory, path, request, caller, mayWait)
+        var status = statx()
+        let outcome = openByKernel(directory, path, request, caller, mayWait, &status)
         // EACCES may mean a managed root on the way, ELOOP a magic link, and what is missing may be missing
         // below the authority's `/proc/self` only.
         switch outcome {
@@ -133,10 +177,7 @@ final class FileOpener {
         default: break
         }
         guard case .descriptor(let found) = outcome else { return outcome }
-        var status = statx()
-        guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0,
-            !isInProcessFileSystem(found, status.device), roots.root(status) == nil
-        else {
+        guard !isInProcessFileSystem(found, status.device), roots.root(status) == nil else {
             close(found)
             return nil
         }
@@ -178,12 +219,14 @@ final class FileOpener {
                 request.resolve = 0
                 request.flags |= OpenRequest.Flag.noFollow
                 if path.last == 0x2F { request.flags |= OpenRequest.Flag.directory }
-                return openByKernel(directory.number, name, request, caller, mayWait)
+                var status = statx()
+                return openByKernel(directory.number, name, request, caller, mayWait, &status)
             case .reached(let object):
                 var request = request
                 request.resolve = 0
                 return "/proc/self/fd/\(object.number)".withCString {
-                    openByKernel(AT_FDCWD, $0, request, caller, mayWait)
+                    var status = statx()
+                    return openByKernel(AT_FDCWD, $0, request, caller, mayWait, &status)
                 }
             case .ownDescriptors(let object):
                 return request.writes ? .failed(EISDIR) : reopen(object.number, request)
@@ -194,10 +237,11 @@ final class FileOpener {
 
     // MARK: Unix places
 
-    /// One openat2 as the caller, and the object's descriptor if it carries one.
+    /// One openat2 as the caller, and the object's descriptor if it carries one. `status` becomes that of
+    /// the descriptor returned.
     private func openByKernel(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ request: OpenRequest, _ caller: Caller,
-        _ mayWait: Bool
+        _ mayWait: Bool, _ status: inout statx
     ) -> Outcome {
         guard let credentials = caller.credentials else {
             return .failed(EACCES, rule: "the client has no Unix user, so no place outside managed roots is open to it")
@@ -206,10 +250,10 @@ final class FileOpener {
         // Truncating is put off until the object's own descriptor agreed.
         let truncates = request.has(OpenRequest.Flag.truncate) && !isPath
         let waits = !request.has(OpenRequest.Flag.nonBlocking) && !isPath
+        // The terminal would become the authority's.
         var flags = request.flags & ~OpenRequest.Flag.truncate
-        if waits, !mayWait { flags |= OpenRequest.Flag.nonBlocking }
-        // A terminal must not become the authority's.
         if !isPath { flags |= OpenRequest.Flag.noControllingTerminal }
+        if waits, !mayWait { flags |= OpenRequest.Flag.nonBlocking }
         let how = open_how(flags, mode: request.mode, resolve: request.resolve)
         let found = files.open(as: credentials, directory, path, how, umask: caller.umask, mayWait: mayWait)
         guard found >= 0 else {
@@ -217,12 +261,11 @@ final class FileOpener {
             if waits, !mayWait, found == -ENXIO || found == -EWOULDBLOCK { return .waits }
             return .failed(-found)
         }
-        if isPath { return .descriptor(found) }
-        var status = statx()
         guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0 else {
             close(found)
             return .failed(EIO)
         }
+        if isPath { return .descriptor(found) }
         if status.isOwnTerminal {
             close(found)
             return .failed(ENXIO, rule: "/dev/tty would be the authority's terminal")
@@ -232,7 +275,7 @@ final class FileOpener {
                 close(found)
                 return .waits
             }
-            _ = guise_clear_nonblocking(found)
+            _ = guise_clear_nonblocking(found, flags)
         }
         let decision = StoredDescriptor.read(of: found) {
             (try? AccessCheck<FileKind>.decide(

@@ -40,6 +40,7 @@ struct OpenRequest {
         static let create = GUISE_O_CREAT
         static let exclusive = GUISE_O_EXCL
         static let truncate = GUISE_O_TRUNC
+        static let noControllingTerminal = GUISE_O_NOCTTY
         static let append = GUISE_O_APPEND
         static let nonBlocking = GUISE_O_NONBLOCK
         static let closeOnExec = GUISE_O_CLOEXEC
@@ -47,7 +48,6 @@ struct OpenRequest {
         static let directory = GUISE_O_DIRECTORY
         static let noFollow = GUISE_O_NOFOLLOW
         static let noAccessTime = GUISE_O_NOATIME
-        static let noControllingTerminal = GUISE_O_NOCTTY
         static let temporary = GUISE_O_TMPFILE_BIT
     }
 

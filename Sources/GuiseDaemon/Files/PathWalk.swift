@@ -16,7 +16,7 @@ struct Caller {
     /// Decides elsewhere; nil: nothing is to be had there.
     let credentials: UnixCredentials?
     /// The process and thread that `/proc/self` and `/proc/thread-self` mean.
-    let pid: () -> Int32
+    var pid: Int32 { ThreadStatus(tid)?.pid ?? 0 }
     let tid: Int32
     let umask: UInt32
 }
@@ -233,7 +233,7 @@ struct PathWalk {
         else { return false }
         let name = String(decoding: name.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
         guard name == "fd" || Int32(name) != nil else { return false }
-        let own = "/proc/\(caller.pid())"
+        let own = "/proc/\(caller.pid)"
         let directories = [own, own + "/task/\(caller.tid)"].map { name == "fd" ? $0 : $0 + "/fd" }
         return directories.contains(String(decoding: bytes, as: UTF8.self))
     }
@@ -259,9 +259,9 @@ struct PathWalk {
         ofLink link: OwnedDescriptor, _ status: statx, _ name: [CChar], in place: Place
     ) throws(Stop) -> [CChar] {
         if place.root == nil, isProcessFileSystem(place.directory.number) {
-            if name.elementsEqual("self".utf8.map(CChar.init(bitPattern:))) { return "\(caller.pid())".utf8.map(CChar.init(bitPattern:)) }
+            if name.elementsEqual("self".utf8.map(CChar.init(bitPattern:))) { return "\(caller.pid)".utf8.map(CChar.init(bitPattern:)) }
             if name.elementsEqual("thread-self".utf8.map(CChar.init(bitPattern:))) {
-                return "\(caller.pid())/task/\(caller.tid)".utf8.map(CChar.init(bitPattern:))
+                return "\(caller.pid)/task/\(caller.tid)".utf8.map(CChar.init(bitPattern:))
             }
         }
         if place.root == nil { try checkFollowing(status, in: place) }

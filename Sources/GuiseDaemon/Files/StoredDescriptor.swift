@@ -5,9 +5,25 @@ import Glibc
 /// The security descriptor that an object carries in its extended attribute.
 enum StoredDescriptor {
     /// Read by the kernel's own enforcement one day; only who has CAP_SYS_ADMIN writes it.
-    static let attribute = "security.bpf.sd"
+    static let attribute = literal.description
+    private static let literal: StaticString = "security.bpf.sd"
+    /// The same for C: a `String` would be copied to the heap for each call.
+    private static var name: UnsafePointer<CChar> {
+        UnsafeRawPointer(literal.utf8Start).assumingMemoryBound(to: CChar.self)
+    }
     /// The most bytes an extended attribute holds.
     static let largest = 65_536
+
+    /// Reads the descriptor of what a path stands for: to know beforehand, not to decide. Whoever opens the path
+    /// may find something else there.
+    static func read<Result>(
+        at directory: Int32, _ path: UnsafePointer<CChar>, _ body: (UnsafeRawBufferPointer) -> Result
+    ) -> Result? {
+        withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 8) { bytes in
+            let length = guise_xattr_get_at(directory, path, name, bytes.baseAddress, bytes.count)
+            return length < 0 ? nil : body(UnsafeRawBufferPointer(rebasing: bytes[..<length]))
+        }
+    }
 
     /// Reads the descriptor of an open object (O_PATH will do) and hands it to `body`, unchecked.
     ///
@@ -16,14 +32,14 @@ enum StoredDescriptor {
         of descriptor: Int32, _ body: (UnsafeRawBufferPointer) -> Result
     ) -> Swift.Result<Result, Failure> {
         withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 8) { small in
-            let length = guise_xattr_get(descriptor, attribute, small.baseAddress, small.count)
+            let length = guise_xattr_get(descriptor, name, small.baseAddress, small.count)
             if length >= 0 {
                 return .success(body(UnsafeRawBufferPointer(rebasing: small[..<length])))
             }
             guard length == -Int(ERANGE) else { return .failure(Failure(errno: Int32(-length))) }
             let large = UnsafeMutableRawBufferPointer.allocate(byteCount: largest, alignment: 8)
             defer { large.deallocate() }
-            let whole = guise_xattr_get(descriptor, attribute, large.baseAddress, large.count)
+            let whole = guise_xattr_get(descriptor, name, large.baseAddress, large.count)
             guard whole >= 0 else { return .failure(Failure(errno: Int32(-whole))) }
             return .success(body(UnsafeRawBufferPointer(rebasing: large[..<whole])))
         }
@@ -32,6 +48,6 @@ enum StoredDescriptor {
     struct Failure: Error { let errno: Int32 }
 
     static func write(_ bytes: [UInt8], to descriptor: Int32) -> Int32 {
-        guise_xattr_set(descriptor, attribute, bytes, bytes.count)
+        guise_xattr_set(descriptor, name, bytes, bytes.count)
     }
 }

@@ -65,10 +65,11 @@ final class UnixFiles {
         let error = user.groups.withUnsafeBufferPointer {
             guise_credentials_assume(user.uid, user.gid, $0.baseAddress, $0.count)
         }
+        guard error == 0 else { return error }
         defer {
             // A thread that stayed somebody else would decide everything after this wrongly.
             if guise_credentials_restore() != 0 { abort() }
         }
-        return error == 0 ? body() : error
+        return body()
     }
 }

@@ -29,8 +29,7 @@ extension Mediator {
             umask = status.umask
         }
         let caller = Caller(
-            token: token, credentials: credentials, pid: { ThreadStatus(trap.tid)?.pid ?? 0 }, tid: trap.tid,
-            umask: umask)
+            token: token, credentials: credentials, tid: trap.tid, umask: umask)
         let work = FileCallWork(mediator: self, trap: trap, calls: FileCalls(opener: opener, caller: caller))
         do throws(FileError) {
             let result = try work.perform(call)
@@ -40,7 +39,7 @@ extension Mediator {
             if let rule = error.rule {
                 context.audit.denied(
                     CallTable.name(trap.call), path: work.spelledPath(call), user: token.user,
-                    service: trap.service.name, pid: caller.pid(), tid: trap.tid, rule: rule)
+                    service: trap.service.name, pid: caller.pid, tid: trap.tid, rule: rule)
             }
         }
         return .answered

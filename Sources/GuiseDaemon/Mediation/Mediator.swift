@@ -226,8 +226,7 @@ final class Mediator {
         // What was read and opened so far was this thread's only if it still waits.
         guard trap.isPending else { return .answered }
         let caller = Caller(
-            token: token, credentials: credentials, pid: { ThreadStatus(trap.tid)?.pid ?? 0 },
-            tid: trap.tid, umask: umask)
+            token: token, credentials: credentials, tid: trap.tid, umask: umask)
         switch opener.open(spelled, from: start, request, as: caller, mayWait: mayWait) {
         case .descriptor(let descriptor):
             trap.succeed(descriptor: descriptor, closeOnExec: request.has(OpenRequest.Flag.closeOnExec))
@@ -237,7 +236,7 @@ final class Mediator {
             if let rule {
                 context.audit.denied(
                     CallTable.name(trap.call), path: String(decoding: spelled.map(UInt8.init(bitPattern:)), as: UTF8.self),
-                    user: token.user, service: trap.service.name, pid: caller.pid(), tid: trap.tid, rule: rule)
+                    user: token.user, service: trap.service.name, pid: caller.pid, tid: trap.tid, rule: rule)
             }
             return .answered
         case .waits:

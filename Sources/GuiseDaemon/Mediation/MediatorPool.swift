@@ -10,30 +10,60 @@ package struct MediationContext: Sendable {
     let audit: Audit
 }
 
-/// The threads that mediate for one service. One always waits for the next trap; when it takes one, another
-/// starts waiting, so that a slow call holds up nobody else.
+/// The threads that mediate for one service.
+///
+/// One at a time waits for the next trap: the kernel wakes all that wait, for each trap, which would cost as
+/// much again as the trap does. Who takes a trap handles it and waits again. One more thread is on the
+/// lookout: when traps are not taken because a slow call holds the others up, or when they queue up, it joins
+/// in, and leaves the lookout to the next.
 final class MediatorPool: Sendable {
     /// The most threads that handle traps of one service at once. Past it traps wait their turn.
     static let largestThreadCount = 64
     /// The most traps of one service that wait for somebody else (the other end of a FIFO). Past it an open
     /// that would have to wait fails with EAGAIN.
     static let largestWaitingCount = 64
-    /// How many threads stay when there is nothing to do.
-    private static let spareCount = 2
+    /// How many threads stay when there is nothing to do, besides the two that have something to do always.
+    private static let largestSpareCount = 2
+    /// Milliseconds that the lookout lets a call take before it joins in.
+    private static let patience: Int32 = 2
+    /// The lookout sleeps soundly after so many looks at a service that makes no calls.
+    private static let looksBeforeSleep = 100
+    /// A trap that was there this many nanoseconds after asking for one had been waiting.
+    private static let queuedWithin = 2_000
+    /// So many traps in a row that had been waiting call for one more thread.
+    private static let queuedBeforeHelp = 8
+    /// After so many traps in a row that had not, a thread leaves the work to another.
+    private static let calmBeforeRest = 32
+    private static let processorCount = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
 
     private let service: MediatedService
     private let context: MediationContext
     private let state = Mutex(State())
+    /// Whether a thread waits for the next trap.
+    private let isSeatTaken = Atomic(false)
+    /// How many traps were taken so far.
+    private let taken = Atomic<UInt64>(0)
+    private let lookoutSleeps = Atomic(false)
+    private let helpIsWanted = Atomic(false)
+    private let lookout: Semaphore
+    private let spares: Semaphore
 
     private struct State {
         var threads: Set<Int32> = []
-        var idle = 0
         var count = 0
+        /// Those that neither are on the lookout nor spare.
+        var activeCount = 0
+        var hasLookout = false
+        var spareCount = 0
         var waiting: [UInt64: Int32] = [:]
         var isWatching = false
     }
 
-    init(_ service: MediatedService, _ context: MediationContext) {
+    /// nil when there are no descriptors left.
+    init?(_ service: MediatedService, _ context: MediationContext) {
+        guard let lookout = Semaphore(), let spares = Semaphore() else { return nil }
+        self.lookout = lookout
+        self.spares = spares
         self.service = service
         self.context = context
     }
@@ -41,7 +71,10 @@ final class MediatorPool: Sendable {
     /// Starts mediating; false when no thread could be started.
     func start() -> Bool {
         _ = guise_notification_wake_synchronously(service.listener)
-        return state.withLock { addThread(&$0) }
+        // One takes the seat; the other finds it taken and is the lookout.
+        let started = state.withLock { addThread(&$0) && addThread(&$0) }
+        if !started { stop() }
+        return started
     }
 
     /// Has every thread leave; called when the service has ended.
@@ -60,11 +93,12 @@ final class MediatorPool: Sendable {
     }
 
     private func addThread(_ state: inout State) -> Bool {
-        state.idle += 1
+        guard state.count < Self.largestThreadCount else { return false }
         state.count += 1
+        state.activeCount += 1
         if SystemThread.start("guise-mediate", { self.run() }) { return true }
-        state.idle -= 1
         state.count -= 1
+        state.activeCount -= 1
         return false
     }
 
@@ -72,16 +106,42 @@ final class MediatorPool: Sendable {
         let tid = guise_gettid()
         state.withLock { _ = $0.threads.insert(tid) }
         let mediator = Mediator(context)
+        var last: UInt32 = 0
+        var queued = 0
+        var calm = 0
         while !service.hasEnded {
+            let hasSeat =
+                calm < Self.calmBeforeRest
+                && isSeatTaken.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing)
+                    .exchanged
+            guard hasSeat else {
+                queued = 0
+                calm = 0
+                if rest() { continue }
+                break
+            }
+            let start = now()
             var notification = guise_notification()
             let error = guise_notification_receive(service.listener, &notification)
+            taken.add(1, ordering: .sequentiallyConsistent)
+            isSeatTaken.store(false, ordering: .releasing)
             guard error == 0 else {
                 if error == -EINTR || error == -ENOENT { continue }
                 break
             }
-            state.withLock { state in
-                state.idle -= 1
-                if state.idle == 0, state.count < Self.largestThreadCount { _ = addThread(&state) }
+            if lookoutSleeps.load(ordering: .sequentiallyConsistent),
+                lookoutSleeps.exchange(false, ordering: .sequentiallyConsistent)
+            {
+                lookout.signal()
+            }
+            // One thread's next call may well be there at once; another's waited for that one's.
+            let isQueued = notification.tid != last && now() - start < Self.queuedWithin
+            queued = isQueued ? queued + 1 : 0
+            calm = isQueued ? 0 : calm + 1
+            last = notification.tid
+            if queued == Self.queuedBeforeHelp {
+                queued = 0
+                callForHelp()
             }
             let trap = Trap(service: service, notification: notification)
             // A thread outside this pid namespace has no number here: nothing can be learnt of it.
@@ -90,25 +150,97 @@ final class MediatorPool: Sendable {
             } else if case .waits = mediator.handle(trap) {
                 wait(for: trap)
             }
-            let isSpare = state.withLock { state in
-                guard state.idle < Self.spareCount else { return true }
-                state.idle += 1
-                return false
-            }
-            if isSpare {
-                leave(tid, wasIdle: false)
-                return
-            }
         }
-        leave(tid, wasIdle: true)
-    }
-
-    private func leave(_ tid: Int32, wasIdle: Bool) {
         state.withLock { state in
             state.threads.remove(tid)
             state.count -= 1
-            if wasIdle { state.idle -= 1 }
+            state.activeCount -= 1
         }
+    }
+
+    private func now() -> Int {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return time.tv_sec * 1_000_000_000 + time.tv_nsec
+    }
+
+    // MARK: Lookout
+
+    /// Waits until there is work for one thread more; false: there are enough who wait for that.
+    private func rest() -> Bool {
+        enum Role { case active, lookout, spare, none }
+        let role = state.withLock { state -> Role in
+            guard state.activeCount > 1 else { return .active }
+            if !state.hasLookout {
+                state.hasLookout = true
+            } else if state.spareCount < Self.largestSpareCount {
+                state.spareCount += 1
+                state.activeCount -= 1
+                return .spare
+            } else {
+                return .none
+            }
+            state.activeCount -= 1
+            return .lookout
+        }
+        switch role {
+        case .active:
+            return true
+        case .none:
+            return false
+        case .spare:
+            while !spares.wait(), !service.hasEnded {}
+            state.withLock { $0.activeCount += 1 }
+        case .lookout:
+            keepLookout()
+            state.withLock { state in
+                state.hasLookout = false
+                state.activeCount += 1
+                if state.spareCount > 0 {
+                    state.spareCount -= 1
+                    spares.signal()
+                } else {
+                    _ = addThread(&state)
+                }
+            }
+        }
+        return true
+    }
+
+    /// Returns when there is work for one thread more.
+    private func keepLookout() {
+        var seen = taken.load(ordering: .sequentiallyConsistent)
+        var quiet = 0
+        while !service.hasEnded {
+            if quiet < Self.looksBeforeSleep {
+                lookout.wait(milliseconds: Self.patience)
+            } else {
+                lookoutSleeps.store(true, ordering: .sequentiallyConsistent)
+                if taken.load(ordering: .sequentiallyConsistent) == seen { lookout.wait() }
+                lookoutSleeps.store(false, ordering: .sequentiallyConsistent)
+                quiet = 0
+            }
+            if helpIsWanted.exchange(false, ordering: .acquiringAndReleasing) { return }
+            let now = taken.load(ordering: .sequentiallyConsistent)
+            if now != seen {
+                seen = now
+                quiet = 0
+            } else if !isSeatTaken.load(ordering: .acquiring) {
+                return
+            } else {
+                quiet += 1
+            }
+        }
+    }
+
+    /// Traps queue up: one thread more, if there is a processor for it.
+    private func callForHelp() {
+        let mayHelp = state.withLock { state in
+            state.hasLookout && state.activeCount < Self.processorCount
+        }
+        guard mayHelp else { return }
+        helpIsWanted.store(true, ordering: .releasing)
+        lookout.signal()
     }
 
     // MARK: Waiting for somebody else

@@ -1,0 +1,30 @@
+// What the benchmarks compare with: the least that a seccomp mediator can do, and what file servers do today.
+#ifndef CFLOOR_H
+#define CFLOOR_H
+#include <stdint.h>
+#include <sys/types.h>
+
+// Has every openat of the calling process carried out by a minimal mediator, a process forked here: receive,
+// then continue the call; or receive, process_vm_readv of the path, open, ADDFD, SEND. Both wake up
+// synchronously. The calling process must have one thread. Returns 0 or a negative errno.
+int floor_install(int continues);
+
+// Opens (for reading) and closes `path` `count` times and returns the nanoseconds of one, or a negative errno.
+double bench_open_close(const char *path, int count);
+
+// The same, with the calling thread taking on the user before and root's credentials after each open+close,
+// by raw setgroups, setresgid and setresuid.
+double bench_open_close_as(const char *path, int count, uid_t uid, gid_t gid);
+
+// Connects to the Unix socket `path` `count` times, waits each time for the server to close, and returns the
+// nanoseconds of one, or a negative errno.
+double bench_connect(const char *path, int count);
+
+double bench_now(void);
+
+// pipe2(2) with O_CLOEXEC.
+int bench_pipe(int ends[2]);
+
+// Has the kernel end this process, and the program it executes, when the process that started it ends.
+void bench_end_with_parent(void);
+#endif

@@ -1,0 +1,68 @@
+#define _GNU_SOURCE
+#include "CFloor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KEEP ((uint32_t)-1)
+
+double bench_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1e9 + now.tv_nsec;
+}
+
+double bench_open_close(const char *path, int count) {
+    double start = bench_now();
+    for (int i = 0; i < count; i++) {
+        int file = open(path, O_RDONLY | O_CLOEXEC);
+        if (file < 0) return -errno;
+        close(file);
+    }
+    return (bench_now() - start) / count;
+}
+
+double bench_open_close_as(const char *path, int count, uid_t uid, gid_t gid) {
+    double start = bench_now();
+    for (int i = 0; i < count; i++) {
+        gid_t groups[] = {gid};
+        if (syscall(SYS_setgroups, 1, groups) || syscall(SYS_setresgid, KEEP, gid, KEEP) ||
+            syscall(SYS_setresuid, KEEP, uid, KEEP))
+            return -errno;
+        int file = open(path, O_RDONLY | O_CLOEXEC);
+        if (file < 0) return -errno;
+        close(file);
+        if (syscall(SYS_setresuid, KEEP, 0, KEEP) || syscall(SYS_setresgid, KEEP, 0, KEEP) ||
+            syscall(SYS_setgroups, 0, NULL))
+            return -errno;
+    }
+    return (bench_now() - start) / count;
+}
+
+double bench_connect(const char *path, int count) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+    double start = bench_now();
+    for (int i = 0; i < count; i++) {
+        int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (server < 0) return -errno;
+        if (connect(server, (struct sockaddr *)&address, sizeof address) < 0) return -errno;
+        char byte;
+        ssize_t got = read(server, &byte, 1);
+        if (got < 0) return -errno;
+        close(server);
+    }
+    return (bench_now() - start) / count;
+}
+
+int bench_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+void bench_end_with_parent(void) { prctl(PR_SET_PDEATHSIG, SIGTERM); }

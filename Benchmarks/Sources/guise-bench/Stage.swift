@@ -1,0 +1,150 @@
+import Glibc
+
+/// A real authority on directories of its own, with a service and a client's files; all of it goes with this.
+final class Stage {
+    static let service: UInt32 = 61_901
+    static let alice: UInt32 = 61_902
+
+    let directory: String
+    /// This program, where every user may run it.
+    let program: String
+    private let tools: String
+    private let authority: ChildProcess
+    private var children: [ChildProcess] = []
+
+    var managedFile: String { directory + "/managed/alice.txt" }
+    var unixFile: String { directory + "/private/alice.txt" }
+    var publicFile: String { directory + "/public/all.txt" }
+    var serviceSocket: String { directory + "/sockets/service" }
+    var plainSocket: String { directory + "/sockets/plain" }
+
+    init() throws {
+        guard geteuid() == 0 else {
+            throw BenchError("this suite starts an authority and services, which takes root: run it with sudo")
+        }
+        tools = try Self.findTools()
+        var template = Array("/tmp/guise-bench.XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw BenchError("mkdtemp: \(String(cString: strerror(errno)))") }
+        directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+        program = directory + "/guise-bench"
+        chmod(directory, 0o755)
+        for (name, mode, owner) in [
+            ("state", 0o700, 0), ("managed", 0o700, 0), ("public", 0o755, 0),
+            ("private", 0o755, Self.alice), ("sockets", 0o777, 0),
+        ] as [(String, mode_t, UInt32)] {
+            mkdir(directory + "/" + name, mode)
+            chmod(directory + "/" + name, mode)
+            chown(directory + "/" + name, owner, owner)
+        }
+        for (file, mode, owner) in [
+            (directory + "/managed/alice.txt", 0o600, 0), (directory + "/private/alice.txt", 0o600, Self.alice),
+            (directory + "/public/all.txt", 0o644, 0),
+        ] as [(String, mode_t, UInt32)] {
+            close(open(file, O_CREAT | O_WRONLY | O_CLOEXEC, mode))
+            chmod(file, mode)
+            chown(file, owner, owner)
+        }
+        try ChildProcess.run(["/bin/cp", Self.own, program])
+        chmod(program, 0o755)
+        let log = directory + "/guised.log"
+        authority = try ChildProcess([
+            program, "--worker-authority", tools + "/guised", log, "--state", directory + "/state", "--runtime", directory + "/run",
+        ])
+        do {
+            try awaitAuthority(log)
+            try guise("account", "add", "bench-alice", "--uid", "\(Self.alice)")
+            try guise(
+                "account", "add", "bench-files", "--service", "--uid", "\(Self.service)",
+                "--grant", "SeImpersonatePrivilege")
+            try guise(
+                "root", "add", directory + "/managed", "--adopt", "--sddl",
+                "O:BAG:BAD:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FR;;;AU)")
+        } catch {
+            end()
+            throw error
+        }
+    }
+
+    /// Starts this program as one of its workers, and waits until it is ready.
+    func worker(_ arguments: String...) throws -> ChildProcess { try start([program] + arguments) }
+
+    /// The same under `guise run`.
+    func service() throws -> ChildProcess {
+        try start([
+            tools + "/guise", "run", "--runtime", directory + "/run", "bench-files", "--", program,
+            "--worker-service", serviceSocket,
+        ])
+    }
+
+    func end() {
+        for child in children { child.end() }
+        authority.end(SIGTERM)
+        _ = try? ChildProcess.run(["/bin/rm", "-rf", directory])
+    }
+
+    private func start(_ arguments: [String]) throws -> ChildProcess {
+        let child = try ChildProcess(arguments)
+        children.append(child)
+        try child.answer()
+        return child
+    }
+
+    private func guise(_ arguments: String...) throws {
+        try ChildProcess.run([tools + "/guise"] + arguments + ["--runtime", directory + "/run"])
+    }
+
+    private func awaitAuthority(_ log: String) throws {
+        for _ in 0..<500 {
+            if access(directory + "/run/guise.sock", F_OK) == 0 { return }
+            usleep(20_000)
+        }
+        throw BenchError("guised did not start; its log is \(log)")
+    }
+
+    private static let own: String = {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let length = buffer.withUnsafeMutableBytes {
+            readlink("/proc/self/exe", $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count)
+        }
+        return String(decoding: buffer[..<max(0, length)], as: UTF8.self)
+    }()
+
+    private static func findTools() throws -> String {
+        if let named = getenv("GUISE_TOOLS") { return String(cString: named) }
+        // Beside this package.
+        let root = #filePath.split(separator: "/").dropLast(4).joined(separator: "/")
+        let tools = "/" + root + "/.build/release"
+        for tool in ["guised", "guise"] where access(tools + "/" + tool, X_OK) != 0 {
+            throw BenchError("there is no \(tools)/\(tool); build it, `swift build -c release`, or name its directory in $GUISE_TOOLS")
+        }
+        return tools
+    }
+}
+
+/// What several ways of doing one thing cost, measured in turns, so that whatever else the machine does
+/// meanwhile befalls all alike.
+struct Turns {
+    private var ways: [(name: String, measure: () throws -> Double)] = []
+    private(set) var results: [String: Double] = [:]
+
+    mutating func add(_ name: String, _ measure: @escaping () throws -> Double) {
+        if let only = getenv("GUISE_BENCH_ONLY"), !name.contains(String(cString: only)) { return }
+        ways.append((name, measure))
+    }
+
+    /// Takes the least of the medians of several stretches. `$GUISE_BENCH_ONLY` measures only the ways with that
+    /// in their names, `$GUISE_BENCH_STRETCHES` as long as one wants: for profilers.
+    mutating func run(rounds: Int = 15) throws {
+        let stretches = getenv("GUISE_BENCH_STRETCHES").flatMap { Int(String(cString: $0)) } ?? 6
+        for way in ways { _ = try way.measure() }
+        for _ in 0..<stretches {
+            var samples: [String: [Double]] = [:]
+            for _ in 0..<rounds {
+                for way in ways { samples[way.name, default: []].append(try way.measure()) }
+            }
+            for (name, values) in samples {
+                results[name] = min(results[name] ?? .infinity, values.sorted()[values.count / 2])
+            }
+        }
+    }
+}

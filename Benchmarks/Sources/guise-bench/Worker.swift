@@ -1,0 +1,141 @@
+import CFloor
+import Glibc
+import Guise
+
+/// One of the processes that are measured: this program, started again. It takes commands from its input.
+final class Worker {
+    /// A service that impersonates, or one that does not know of Guise.
+    private let isService: Bool
+    private let path: String
+    private var listener: Listener?
+    private var bareListener: Int32 = -1
+    private var connection: Connection?
+
+    /// Does what the arguments say, if they are a worker's; false: they are not.
+    static func run(_ arguments: [String]) throws -> Bool {
+        guard arguments.count >= 2, arguments[1].hasPrefix("--worker-") else { return false }
+        switch arguments[1] {
+        case "--worker-authority":
+            // Not one that is measured by itself: guised, its log, its arguments.
+            bench_end_with_parent()
+            dup2(open(arguments[3], O_WRONLY | O_CREAT | O_CLOEXEC, 0o600), STDERR_FILENO)
+            var strings: [UnsafeMutablePointer<CChar>?] = [strdup(arguments[2])]
+            strings += arguments[4...].map { strdup($0) } + [nil]
+            execv(arguments[2], strings)
+            throw BenchError("\(arguments[2]): \(String(cString: strerror(errno)))")
+        case "--worker-plain":
+            // As a user who owns the files.
+            guard let uid = UInt32(arguments[2]), setgroups(0, nil) == 0, setgid(uid) == 0, setuid(uid) == 0 else {
+                throw BenchError("becoming uid \(arguments[2]) failed")
+            }
+            try Worker(isService: false, path: arguments[3]).serve()
+        case "--worker-root":
+            try Worker(isService: false, path: "").serve()
+        case "--worker-continued", "--worker-floor":
+            let error = floor_install(arguments[1] == "--worker-continued" ? 1 : 0)
+            guard error == 0 else { throw BenchError("no filter: \(String(cString: strerror(-error)))") }
+            try Worker(isService: false, path: "").serve()
+        default:
+            try Worker(isService: true, path: arguments[2]).serve()
+        }
+        return true
+    }
+
+    private init(isService: Bool, path: String) throws {
+        self.isService = isService
+        self.path = path
+        if isService {
+            try Authority.attach()
+            listener = try Listener(path: .init(path))
+        } else if !path.isEmpty {
+            bareListener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+            var address = sockaddr_un()
+            address.sun_family = sa_family_t(AF_UNIX)
+            withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+            let bound = withUnsafePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(bareListener, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+                }
+            }
+            guard bound == 0, chmod(path, 0o666) == 0, listen(bareListener, 128) == 0 else {
+                throw BenchError("listening at \(path): \(String(cString: strerror(errno)))")
+            }
+        }
+    }
+
+    private func serve() throws {
+        say("ready")
+        while let line = nextLine() {
+            let words = line.split(separator: " ").map(String.init)
+            do { say(try answer(words)) } catch { say("error: \(error)") }
+        }
+    }
+
+    private func answer(_ words: [String]) throws -> String {
+        let count = words.count > 1 ? Int32(words[1]) ?? 0 : 0
+        switch words[0] {
+        case "open":
+            return "\(bench_open_close(words[2], count))"
+        case "open-as":
+            return "\(bench_open_close_as(words[2], count, UInt32(words[3]) ?? 0, UInt32(words[3]) ?? 0))"
+        case "connect":
+            return "\(bench_connect(words[2], count))"
+        case "serve":
+            try accept(Int(count))
+            return "served"
+        case "accept":
+            connection = try listener!.accept()
+            return "accepted"
+        case "drop":
+            connection = nil
+            return "dropped"
+        case "impersonate":
+            try impersonate(connection!)
+            return "impersonating"
+        case "revert":
+            revertToSelf()
+            return "reverted"
+        case "cycle":
+            let connection = connection!
+            let start = bench_now()
+            for _ in 0..<count {
+                try connection.impersonate()
+                revertToSelf()
+            }
+            return "\((bench_now() - start) / Double(count))"
+        default:
+            throw BenchError("no such command: \(words[0])")
+        }
+    }
+
+    /// Accepts connections, acts as each client once, and closes.
+    private func accept(_ count: Int) throws {
+        for _ in 0..<count {
+            guard let listener else {
+                let socket = Glibc.accept(bareListener, nil, nil)
+                guard socket >= 0 else { throw BenchError("accept: \(String(cString: strerror(errno)))") }
+                close(socket)
+                continue
+            }
+            try impersonate(try listener.accept())
+            revertToSelf()
+        }
+    }
+
+    // MARK: Lines, by read and write alone: nothing here may trap.
+
+    private func say(_ line: String) {
+        let bytes = Array((line + "\n").utf8)
+        _ = write(STDOUT_FILENO, bytes, bytes.count)
+    }
+
+    private func nextLine() -> String? {
+        var line: [UInt8] = []
+        var byte: UInt8 = 0
+        while read(STDIN_FILENO, &byte, 1) == 1 {
+            if byte == 0x0A { return String(decoding: line, as: UTF8.self) }
+            line.append(byte)
+        }
+        return nil
+    }
+}
