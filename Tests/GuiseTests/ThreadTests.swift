@@ -37,12 +37,21 @@ struct ThreadTests {
         }
     }
 
-    @Test("an impersonating thread does not execute a program as the service")
+    @Test("a program that an impersonating thread turns into runs as the service")
     func execute() throws {
-        try onFile { (scene, _) throws in
-            let acting = try scene.client.acting("syscall 59 @/bin/true 0 0")
-            #expect(acting.errno != nil, "\(acting)")
-            #expect(!scene.service.process.hasEnded)
+        try onFile { (scene, hers) throws in
+            let own = try scene.stage.file("home/files", "the service's", of: scene.service.account)
+            let program = product("guise-test-service")
+            for (path, expected) in [(hers, "ERRNO \(EACCES)"), (own, "OK the service's")] {
+                // In a child that attached, captured and impersonated by itself.
+                let socket = "\(scene.service.socket).\(UInt32.random(in: 0...UInt32.max))"
+                _ = try scene.client.ask("prefork \(socket)")
+                try eventually("the child's socket") { access(socket, F_OK) == 0 }
+                usleep(50_000)
+                let client = try Client(scene.stage, as: scene.alice, to: socket)
+                _ = try client.ask("impersonate")
+                #expect(try client.ask("exec \(program) cat \(path)").line == expected)
+            }
         }
     }
 

@@ -252,8 +252,6 @@ final class FileOpener {
         let waits = !request.has(OpenRequest.Flag.nonBlocking) && !isPath
         var flags = request.flags & ~OpenRequest.Flag.truncate
         if waits, !mayWait { flags |= OpenRequest.Flag.nonBlocking }
-        // A terminal must not become the authority's.
-        if !isPath { flags |= OpenRequest.Flag.noControllingTerminal }
         let how = open_how(flags, mode: request.mode, resolve: request.resolve)
         let found = files.open(as: credentials, directory, path, how, umask: caller.umask, mayWait: mayWait)
         guard found >= 0 else {

@@ -47,7 +47,6 @@ struct OpenRequest {
         static let directory = GUISE_O_DIRECTORY
         static let noFollow = GUISE_O_NOFOLLOW
         static let noAccessTime = GUISE_O_NOATIME
-        static let noControllingTerminal = GUISE_O_NOCTTY
         static let temporary = GUISE_O_TMPFILE_BIT
     }
 
