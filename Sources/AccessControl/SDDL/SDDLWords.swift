@@ -23,7 +23,8 @@ enum SDDLWords {
         ("CR", 0x100), ("SD", 0x1_0000), ("RC", 0x2_0000), ("WD", 0x4_0000), ("WO", 0x8_0000),
         ("AS", 0x100_0000), ("MA", 0x200_0000),
     ]
-    static let allBits: UInt32 = 0xf30f_01ff
+    /// Those of the bits that are written as words; Samba reads no words for the last two.
+    static let allBits: UInt32 = 0xf00f_01ff
 
     /// The words that stand for a whole mask; for writing they must match exactly.
     static let masks: [(StaticString, UInt32)] = [

@@ -9,6 +9,7 @@ static const uint64_t GUISE_O_WRONLY = 00000001;
 static const uint64_t GUISE_O_RDWR = 00000002;
 static const uint64_t GUISE_O_CREAT = 00000100;
 static const uint64_t GUISE_O_EXCL = 00000200;
+static const uint64_t GUISE_O_NOCTTY = 00000400;
 static const uint64_t GUISE_O_TRUNC = 00001000;
 static const uint64_t GUISE_O_APPEND = 00002000;
 static const uint64_t GUISE_O_NONBLOCK = 00004000;

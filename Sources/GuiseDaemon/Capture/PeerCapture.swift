@@ -43,6 +43,11 @@ struct PeerCapture {
         guard type == Int32(SOCK_STREAM.rawValue) || type == Int32(SOCK_SEQPACKET.rawValue) else {
             throw Refused(.notLocal, "the socket is not of type stream or seqpacket: it has no one client")
         }
+        guard guise_unix_has_name(socket) else {
+            throw Refused(
+                .notLocal, "this is the connecting end of the connection, where the other end is the service:"
+                    + " only who accepted a connection captures its client")
+        }
         var peerInode: UInt32 = 0
         var peerCookie: UInt64 = 0
         let found = guise_diag_peer(
@@ -63,11 +68,6 @@ struct PeerCapture {
         defer { if peer.pidfd >= 0 { close(peer.pidfd) } }
         guard peer.pid > 0 else {
             throw Refused(.notLocal, "the client is in a pid namespace that the authority does not see")
-        }
-        guard guise_unix_has_name(socket) else {
-            throw Refused(
-                .notLocal, "this is the connecting end of the connection, where the other end is the service:"
-                    + " only who accepted a connection captures its client")
         }
         if let registration = registrations.find(inode: peerInode, cookie: peerCookie) {
             // The one who announced it must be the one who connected it.

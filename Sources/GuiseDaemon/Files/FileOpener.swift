@@ -271,7 +271,9 @@ final class FileOpener {
         // Truncating is put off until the object's own descriptor agreed.
         let truncates = request.has(OpenRequest.Flag.truncate) && !isPath
         let waits = !request.has(OpenRequest.Flag.nonBlocking) && !isPath
+        // The terminal would become the authority's.
         var flags = request.flags & ~OpenRequest.Flag.truncate
+        if !isPath { flags |= OpenRequest.Flag.noControllingTerminal }
         if waits, !mayWait { flags |= OpenRequest.Flag.nonBlocking }
         let how = open_how(flags, mode: request.mode, resolve: request.resolve)
         let found = files.open(as: credentials, directory, path, how, umask: caller.umask, mayWait: mayWait)

@@ -167,17 +167,17 @@ struct PathWalk {
 
     /// The place itself is what was asked for.
     private func here(_ place: Place) throws(Stop) -> Outcome {
-        guard place.root != nil else { return .unix(directory: place.directory, name: [0x2E, 0]) }
+        guard place.root != nil else {
+            let itself: [CChar] = [0x2E, 0]
+            guard !isAuthoritys(itself, in: place) else { throw Stop(EACCES) }
+            return .unix(directory: place.directory, name: itself)
+        }
         return .managed(place.directory, try status(of: place.directory))
     }
 
     private func parent(of place: Place) throws(Stop) -> Place {
-        var place = place
         let dots: [CChar] = [0x2E, 0x2E, 0]
-        if let root = place.root {
-            let status = try status(of: place.directory)
-            if status.stx_ino == root.inode, status.device == root.device { place.root = nil }
-        }
+        // Out of a root, too, with the authority's eyes: modes say nothing of who may be in there.
         let found = open(dots, in: place, flags: OpenRequest.Flag.path | OpenRequest.Flag.directory)
         guard found >= 0 else { throw Stop(-found) }
         // By the kernel's name: the directory may have been moved since it was entered.
@@ -189,9 +189,22 @@ struct PathWalk {
             return files.openAsAuthority(place.directory.number, name, open_how(flags))
         }
         guard let credentials = caller.credentials else { return -EACCES }
+        guard !isAuthoritys(name, in: place) else { return -EACCES }
         let found = files.open(as: credentials, place.directory.number, name, open_how(flags))
         guard found == -EACCES, isOwnDescriptors(name, in: place) else { return found }
         return files.openAsAuthority(place.directory.number, name, open_how(flags))
+    }
+
+    /// Whether a name leads to what /proc says of the authority. The kernel lets a process look at itself with
+    /// whatever credentials, so it would let every client in whose name the authority looks.
+    private func isAuthoritys(_ name: [CChar], in place: Place) -> Bool {
+        guard isProcessFileSystem(place.directory.number) else { return false }
+        guard let bytes = kernelPath(of: place.directory.number) else { return true }
+        let names = bytes.split(separator: 0x2F) + [name.dropLast().map(UInt8.init(bitPattern:))[...]]
+        return names.contains { name in
+            guard let id = Int32(String(decoding: name, as: UTF8.self)), id > 0 else { return false }
+            return id == getpid() || access("/proc/self/task/\(id)", F_OK) == 0
+        }
     }
 
     /// Whether a name is that of the caller's own descriptors in /proc, or of one of them. A process reaches
