@@ -18,7 +18,8 @@ import Testing
             + "00000000" + "48000000" + tail,
         "0300030000000200040002000100" + ones + "0000" + "01000480" + "64000000" + "70000000" + "00000000"
             + "7c000000" + tail,
-        "0400040000000200040002000100" + ones + "706f7369785f61636c00" + "8877665544332211" + others + "01000480"
+        "0400040000000200040002000100" + ones + "706f7369785f61636c00" + "8877665544332211" + others
+            + "01000480"
             + "b4000000" + "c0000000" + "00000000" + "cc000000" + tail,
         "0400040000000200040002000100" + ones + "616200000000" + "8877665544332211" + others + "01000480"
             + "b0000000" + "bc000000" + "00000000" + "c8000000" + tail,
@@ -38,7 +39,9 @@ import Testing
         #expect(try NTACL(bytes: NTACL(descriptor).bytes).descriptor == descriptor)
     }
 
-    func granted(_ descriptor: SecurityDescriptor, _ user: UInt32, _ groups: [UInt32]) throws -> AccessMask<FileKind> {
+    func granted(_ descriptor: SecurityDescriptor, _ user: UInt32, _ groups: [UInt32]) throws -> AccessMask<
+        FileKind
+    > {
         let token = try Token(
             user: .unixUser(user),
             groups: [Token.Group(.everyone)] + groups.map { Token.Group(SID.unixGroup($0)) }, logonSession: 1)
@@ -57,7 +60,8 @@ import Testing
     @Test func theMaskCutsUsersAndGroups() throws {
         var acl = PosixACL(mode: 0o770)
         acl.entries += [
-            .init(.user(5), [.read, .write]), .init(.namedGroup(20), [.read, .execute]), .init(.mask, [.read]),
+            .init(.user(5), [.read, .write]), .init(.namedGroup(20), [.read, .execute]),
+            .init(.mask, [.read]),
         ]
         let file = try SecurityDescriptor(
             posix: acl, owner: .unixUser(1), group: .unixGroup(10), isDirectory: false)
@@ -70,12 +74,14 @@ import Testing
 
     @Test func extendedAttributesAreReadAndChecked() {
         let value: [UInt8] = [
-            2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 5, 0, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255, 16, 0,
+            2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 5, 0, 0, 0, 4, 0, 4, 0, 255, 255, 255,
+            255, 16, 0,
             4, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255,
         ]
         #expect(
             PosixACL(bytes: value)?.entries == [
-                .init(.owner, [.read, .write]), .init(.user(5), .read), .init(.group, .read), .init(.mask, .read),
+                .init(.owner, [.read, .write]), .init(.user(5), .read), .init(.group, .read),
+                .init(.mask, .read),
                 .init(.others, []),
             ])
         #expect(PosixACL(bytes: Array(value.dropLast())) == nil)

@@ -5,7 +5,7 @@ import Testing
     @Test(arguments: [
         "S-1-5-32-544", "S-1-1-0", "S-1-22-1-1000", "S-1-5-21-1-2-4294967295-1000", "S-1-0x0100000000ff-7",
         "S-1-5",
-        "S-1-15-2-1-2-3-4-5-6-7-8-9-10-11-12-13-14",
+        "S-1-15-2-1-2-3-4-5-6-7-8-9-10-11-12-13-14", "S-1-0x0500000000ff",
     ])
     func textAndBytesRoundTrip(text: String) throws {
         let sid = try #require(SID(text))

@@ -47,3 +47,27 @@ func accessCheckSuite() throws {
     let parsed = try SecurityDescriptor(sddl: text)
     suite.measure("SDDL print, short descriptor") { blackHole(parsed.sddl()) }
 }
+
+/// What three comparisons of a condition add to a check.
+func conditionSuite() throws {
+    var suite = Suite("conditions")
+    typealias Files = AccessCheck<FileKind>
+    var fields = Token.Fields(user: try account(1000), logonSession: 1)
+    fields.groups = [Token.Group(.everyone)]
+    fields.userClaims = [
+        Claim(name: "Title", values: .string(["Manager"])), Claim(name: "Level", values: .int64([7])),
+        Claim(name: "Department", values: .string(["Finance"])),
+    ]
+    let token = try Token(fields)
+    let plain = try SecurityDescriptor(sddl: "O:SYD:(A;;FR;;;WD)").bytes
+    let condition = "(@User.Title == \"manager\" && @User.Level >= 5 && @User.Department == \"Finance\")"
+    let conditional = try SecurityDescriptor(sddl: "O:SYD:(XA;;FR;;;WD;\(condition))").bytes
+    let base = try suite.measure("1 entry") {
+        let decision = try Files.decide(plain.span.bytes, token: token, desired: .readData)
+        precondition(decision.isAllowed)
+    }
+    try suite.measure("1 entry with three comparisons", limit: base + 500, baseline: "1 entry") {
+        let decision = try Files.decide(conditional.span.bytes, token: token, desired: .readData)
+        precondition(decision.isAllowed)
+    }
+}

@@ -2,6 +2,7 @@ import Glibc
 
 let suites: [(String, () throws -> Void)] = [
     ("access-check", accessCheckSuite),
+    ("conditions", conditionSuite),
     ("impersonation", impersonationSuite),
     ("mediation", mediationSuite),
 ]

@@ -124,13 +124,17 @@ extension Evaluation {
     /// The roles of a SID, with OWNER RIGHTS and PRINCIPAL_SELF resolved.
     @inline(__always)
     func roles(of sid: RawSID, _ object: ObjectSubject) -> SIDTable.Roles {
-        if sid.subAuthorityCount == 1 {
-            if Self.isOwnerRights(sid) { return token.table.roles(of: object.owner) }
-            if sid.head == 0x0500_0000_0000_0101, sid.subAuthority(at: 0) == 10,
-                let roles = object.principalSelf
-            {
-                return roles
-            }
+        if sid.subAuthorityCount == 1 { return rolesOfShort(sid, object) }
+        return token.table.roles(of: sid)
+    }
+
+    /// Apart, so that the usual case stays small enough to be inlined.
+    @inline(never)
+    private func rolesOfShort(_ sid: RawSID, _ object: ObjectSubject) -> SIDTable.Roles {
+        if Self.isOwnerRights(sid) { return token.table.roles(of: object.owner) }
+        if sid.head == 0x0500_0000_0000_0101, sid.subAuthority(at: 0) == 10, let roles = object.principalSelf
+        {
+            return roles
         }
         return token.table.roles(of: sid)
     }

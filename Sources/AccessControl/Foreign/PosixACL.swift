@@ -62,7 +62,10 @@ public struct PosixACL: Hashable, Sendable {
         entries = []
         for start in stride(from: 4, to: bytes.count, by: 8) {
             let (tag, permissions, id) = bytes.withUnsafeBytes {
-                ($0.load(UInt16.self, at: start), $0.load(UInt16.self, at: start + 2), $0.load(UInt32.self, at: start + 4))
+                (
+                    $0.load(UInt16.self, at: start), $0.load(UInt16.self, at: start + 2),
+                    $0.load(UInt32.self, at: start + 4)
+                )
             }
             let subject: Subject
             switch tag {
@@ -112,7 +115,8 @@ extension SecurityDescriptor {
     ///   - namedGroup: the SID of a group by number.
     /// - Throws: `DescriptorError.listTooLarge`.
     public init(
-        posix: PosixACL, defaults: PosixACL? = nil, owner: SID, group: SID, isDirectory: Bool, isSticky: Bool = false,
+        posix: PosixACL, defaults: PosixACL? = nil, owner: SID, group: SID, isDirectory: Bool,
+        isSticky: Bool = false,
         user: @escaping (UInt32) -> SID = SID.unixUser,
         namedGroup: @escaping (UInt32) -> SID = SID.unixGroup
     ) throws(DescriptorError) {
@@ -137,7 +141,9 @@ private struct PosixNames {
     ) -> [ACE] {
         var out: [ACE] = []
         var groupDenials: [ACE] = []
-        let ordered = acl.entries.filter { $0.subject != .mask }.sorted { rank($0.subject) < rank($1.subject) }
+        let ordered = acl.entries.filter { $0.subject != .mask }.sorted {
+            rank($0.subject) < rank($1.subject)
+        }
         for entry in ordered {
             let permissions = acl.effective(entry)
             let isOwner = entry.subject == .owner

@@ -69,8 +69,8 @@ struct SIDTextScanner {
         {
             position += 2
             var (value, digits) = (UInt64(0), 0)
-            while let byte = current, let digit = byte.hexDigit {
-                guard digits < 12 else { return nil }
+            // Twelve digits are all there can be: what follows may be the D of "D:".
+            while digits < 12, let byte = current, let digit = byte.hexDigit {
                 value = value << 4 | UInt64(digit)
                 digits += 1
                 position += 1

@@ -1,0 +1,94 @@
+import AccessControl
+import Testing
+
+@Suite struct TokenTests {
+    static let alice = SID("S-1-5-21-1-2-3-1001")!
+
+    func token(_ change: (inout Token.Fields) -> Void = { _ in }) throws -> Token {
+        var fields = Token.Fields(user: Self.alice, logonSession: 1)
+        change(&fields)
+        return try Token(fields)
+    }
+
+    func gate(
+        _ service: Token, _ client: Token, _ level: ImpersonationLevel = .impersonation, logon: Bool = false
+    ) -> ImpersonationGate.GateRefusal? {
+        ImpersonationGate.impersonationGate(
+            service: service, client: client, level: level, clientLogonByServiceSession: logon)
+    }
+
+    @Test func gatesAreJudgedInOrder() throws {
+        let service = try Token(user: .localService, integrity: .high, logonSession: 2)
+        let trusted = try Token(
+            user: .localService, privileges: [.impersonate], integrity: .high, logonSession: 2)
+        let alice = try token()
+        let system = try token { $0.integrity = .system }
+        #expect(gate(service, alice, .identification) == nil)
+        #expect(gate(service, .anonymous) == nil)
+        #expect(gate(service, alice) == .noPrivilege)
+        #expect(gate(service, alice, logon: true) == nil)
+        #expect(gate(trusted, alice) == nil)
+        #expect(gate(trusted, system) == .integrity(client: .system, service: .high))
+        #expect(gate(trusted, system, .identification) == nil)
+        #expect(gate(alice, alice) == nil)
+        let restricted = try alice.filtered(restrictingTo: [.everyone])
+        #expect(gate(restricted, alice) == .restricted)
+        #expect(gate(restricted, restricted) == nil)
+        #expect(gate(alice, restricted) == .noPrivilege)
+    }
+
+    @Test func adjustingRaisesTheModificationID() throws {
+        let token = try token {
+            $0.privileges = Token.Privileges(present: [.backup, .debug], enabled: [.backup])
+            $0.groups = [
+                Token.Group(.users), Token.Group(.administrators, [.enabled]),
+                Token.Group(.guests, .denyOnly),
+            ]
+        }
+        let adjusted = try token.adjusting(enable: [.debug], disable: [.backup] as PrivilegeSet)
+        #expect(adjusted.holds(.debug) && !adjusted.holds(.backup) && adjusted.modificationID == 1)
+        #expect(adjusted.resettingToDefaults().holds(.backup))
+        #expect(throws: TokenError.noSuchPrivilege(.tcb)) {
+            try token.adjusting(enable: [.tcb] as PrivilegeSet)
+        }
+        #expect(throws: TokenError.mandatoryGroup(.users)) { try token.adjusting(disable: [SID.users]) }
+        #expect(throws: TokenError.denyOnlyGroup(.guests)) { try token.adjusting(enable: [SID.guests]) }
+        let without = try token.adjusting(disable: [SID.administrators])
+        #expect(!without.isMember(of: .administrators) && token.isMember(of: .administrators))
+        let removed = token.removing([.debug])
+        #expect(throws: TokenError.noSuchPrivilege(.debug)) {
+            try removed.adjusting(enable: [.debug] as PrivilegeSet)
+        }
+    }
+
+    @Test func filteringOnlyTakesAway() throws {
+        let token = try token {
+            $0.privileges = Token.Privileges(
+                present: [.backup, .changeNotify], enabled: [.backup, .changeNotify])
+            $0.groups = [Token.Group(.administrators), Token.Group(.users)]
+        }
+        let filtered = try token.filtered(denyOnly: [.administrators], removing: nil, integrity: .system)
+        #expect(
+            !filtered.isMember(of: .administrators) && !filtered.holds(.backup)
+                && filtered.holds(.changeNotify))
+        #expect(filtered.integrity == .medium)
+        let twice = try token.filtered(restrictingTo: [.users]).filtered(
+            restrictingTo: [.guests], writeOnly: true)
+        #expect(twice.isRestricted && !twice.isWriteRestricted && !twice.isMember(of: .users))
+    }
+
+    @Test func duplicatesNeverGoUp() throws {
+        let client = Token.Impersonation(try token(), level: .identification)
+        #expect(throws: TokenError.levelRaised) { try client.duplicate(at: .impersonation) }
+        #expect(throws: TokenError.levelRaised) { try client.primary() }
+        #expect(try client.duplicate(at: .anonymous).token.user == .anonymous)
+        #expect(client.deciding.user == .anonymous)
+    }
+
+    @Test func privilegesHaveTheirWindowsNumbers() {
+        #expect(
+            Privilege.impersonate.rawValue == 29 && Privilege.impersonate.name == "SeImpersonatePrivilege")
+        #expect(Privilege(name: "sebackupprivilege") == .backup && Privilege(name: "SeNonsense") == nil)
+        #expect(Privilege.allCases.count == 35)
+    }
+}
