@@ -93,7 +93,7 @@ let package = Package(
         .executableTarget(
             name: "sd",
             dependencies: [
-                "AccessControl", "Guise", "GuiseProtocol", "ToolSupport",
+                "AccessControl", "CGuise", "Guise", "GuiseProtocol", "ToolSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
