@@ -9,7 +9,7 @@ let strict: [SwiftSetting] = [
 
 // Fuzz targets are built by scripts/fuzz alone: they take the sanitizer's flags.
 let fuzzers: [Target] =
-    Context.environment["GUISE_FUZZ"] == nil
+    Context.environment["GUISE_CONTROL_FUZZ"] == nil
     ? []
     : [
         .executableTarget(

@@ -10,10 +10,13 @@ let package = Package(
         .executableTarget(
             name: "guise-bench",
             dependencies: [
-                "CFloor",
+                "CAllocationCounter", "CFloor", "CSambaBaseline",
                 .product(name: "AccessControl", package: "guise"),
                 .product(name: "Guise", package: "guise"),
             ]),
+        .target(name: "CAllocationCounter"),
+        // Loads Samba's library where it is installed, so that the ratio is measured and not remembered.
+        .target(name: "CSambaBaseline", cSettings: [.unsafeFlags(["-I/usr/include/samba-4.0"])]),
     ],
     swiftLanguageModes: [.v6]
 )

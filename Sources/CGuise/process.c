@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -188,12 +187,4 @@ int guise_renameat2(int from, const char *old, int to, const char *new_name, uns
 
 int guise_set_times(const char *path, const struct timespec *times) {
     return utimensat(AT_FDCWD, path, times, 0);
-}
-
-void guise_leave_terminal(void) {
-    if (getsid(0) == getpid()) return;
-    int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (terminal < 0) return;
-    ioctl(terminal, TIOCNOTTY);
-    close(terminal);
 }

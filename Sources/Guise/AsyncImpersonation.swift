@@ -3,8 +3,12 @@ import Dispatch
 
 extension Connection {
     /// Runs `body` as the client. The identity follows the task: through suspension points, into child tasks
-    /// and task groups and onto default actors, whatever threads they run on; unrelated work on the same
-    /// threads never sees it.
+    /// and task groups, whatever threads they run on; unrelated work on the same threads never sees it. It follows
+    /// onto a default actor that nobody else calls at the same time.
+    ///
+    /// - Warning: An actor runs its callers' calls one after the other on one thread, with the identity of
+    ///   whoever happened to start it, and Swift's runtime lets nobody in between. What is called by tasks of
+    ///   several identities at once must not open anything: open outside, and pass what was opened in.
     ///
     /// It does not follow into unstructured tasks (`Task.detached`, and `Task {}` when it outlives `body`), nor
     /// onto the main actor or an actor with an executor of its own: these run as the service.

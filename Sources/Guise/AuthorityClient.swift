@@ -98,8 +98,11 @@ package final class AuthorityClient: Sendable {
         }
     }
 
+    /// False in a child made by fork, whose parent's the connection is.
+    var isOwn: Bool { family == Fork.family }
+
     private func checkAlive() throws(GuiseError) {
-        guard family == Fork.family else {
+        guard isOwn else {
             throw .notAttached("this is a child made by fork: it has no identity of its own; attach again")
         }
         guard !isLost else {

@@ -48,6 +48,8 @@ enum ThreadIdentity {
         guard let capture = saved.capture else { return clear() }
         let thread = guise_thread_current()!
         guard thread.pointee.handle != nil else { return }
+        // The number means something in the attachment that it is of, and nothing in a later one.
+        guard capture.authority.generation == thread.pointee.generation else { return clear() }
         let before = thread.pointee.identity
         thread.pointee.identity = Unmanaged.passRetained(capture).toOpaque()
         guise_handle_store(thread.pointee.handle, saved.handle)
@@ -61,6 +63,9 @@ enum ThreadIdentity {
     private static func claim(
         _ thread: UnsafeMutablePointer<guise_thread>, in authority: Authority
     ) throws(GuiseError) {
+        guard authority.client.isOwn else {
+            throw .notAttached("this is a child made by fork: the connection was its parent's to impersonate")
+        }
         // A slot of an earlier attachment lies in a page that no authority reads any more.
         clear()
         thread.pointee.handle = nil

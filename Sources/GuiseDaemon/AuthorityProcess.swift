@@ -27,7 +27,6 @@ package enum AuthorityProcess {
         guard geteuid() == 0 else { throw StartError.notRoot }
         try checkKernel()
         raiseDescriptorLimit()
-        guise_leave_terminal()
         // A reader that went away is an error of one call, not the end of the authority.
         signal(SIGPIPE, SIG_IGN)
         umask(0o077)

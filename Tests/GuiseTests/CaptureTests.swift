@@ -11,10 +11,9 @@ struct CaptureTests {
     func peerGone(level: String) throws {
         try onScene { (scene) throws in
             let client = try scene.service.client(scene.alice, level: level == "plain" ? nil : level)
-            try client.send("park early")
-            usleep(100_000)
+            _ = try client.ask("park early")
             try client.leave()
-            try eventually("the refusal") { try scene.bobs.ask("adopt-named early").thrown == "peerGone" }
+            #expect(try scene.bobs.ask("adopt-named early").thrown == "peerGone")
             #expect(try scene.bobs.ask("token").value == "files primary")
         }
     }
@@ -25,7 +24,7 @@ struct CaptureTests {
             let hers = try scene.stage.file("home/hers", "hers", of: scene.alice)
             _ = try scene.client.ask("adopt")
             _ = try scene.client.ask("name late")
-            try scene.client.send("park elsewhere")
+            _ = try scene.client.ask("park elsewhere")
             try scene.client.leave()
             #expect(try scene.bobs.ask("impersonate-named late").value != nil)
             #expect(try scene.bobs.ask("cat \(hers)").value == "hers")
@@ -41,6 +40,8 @@ struct CaptureTests {
             defer { close(listener) }
             for command in ["connect \(path)", "connect \(path) made-up-name"] {
                 let socket = try #require(try scene.client.ask(command).number)
+                let accepted = guise_unix_accept(listener, false)
+                defer { close(accepted) }
                 let adopted = try scene.client.ask("adopt-descriptor \(socket)")
                 #expect(adopted.thrown == "notAServerConnection", "\(adopted)")
             }
@@ -79,6 +80,8 @@ struct CaptureTests {
                     [product("guise-test-service"), "connect-descriptor", "0", scene.service.socket],
                     as: scene.bob.uid),
                 streams: (socket, -1, 2))
+            var name = [CChar](repeating: 0, count: 128)
+            try eventually("the other process to connect") { guise_unix_peer_name(socket, &name, 128) > 0 }
             sendCommand("adopt", on: socket)
             let answer = try receiveLine(socket)
             #expect(answer.hasPrefix("THROWN accessDenied"), "\(answer)")

@@ -9,7 +9,7 @@ struct CreationTests {
     func inherited() throws {
         try onScene { (scene) throws in
             let folder = try scene.stage.managedFolder(
-                scene.root + "/inbox", "O:BAG:SYD:(A;;FA;;;SY)(A;OICIIO;FA;;;CO)(A;OICI;FR;;;{bob})(A;;0xa2;;;{alice})",
+                scene.root + "/inbox", "O:BAG:SYD:(A;OICI;FA;;;SY)(A;OICIIO;FA;;;CO)(A;OICI;FR;;;{bob})(A;;0xa2;;;{alice})",
                 for: scene.alice, scene.bob)
             let path = folder + "/new"
             let made = try #require(
@@ -49,7 +49,7 @@ struct CreationTests {
     func firstOpen() throws {
         try onScene { (scene) throws in
             let folder = try scene.stage.managedFolder(
-                scene.root + "/drop", "O:BAG:SYD:(A;;FA;;;SY)(A;;0xa2;;;{alice})", for: scene.alice)
+                scene.root + "/drop", "O:BAG:SYD:(A;OICI;FA;;;SY)(A;;0xa2;;;{alice})", for: scene.alice)
             let made = try #require(
                 try scene.client.acting("open \(folder)/once \(Flags.create | Flags.readWrite) 0").number)
             #expect(try scene.client.ask("write \(made) text").number == 4)

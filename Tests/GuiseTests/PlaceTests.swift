@@ -126,7 +126,6 @@ struct PlaceTests {
                 scene.root + "/folder", "O:BAG:SYD:(A;;0x80;;;{alice})(A;;0xa0;;;{bob})", for: scene.alice, scene.bob)
             #expect(try scene.client.acting("open \(path) \(Flags.directory)").errno == EACCES)
             #expect(try scene.client.acting("open \(path) \(Flags.directory | Flags.path)").errno == EACCES)
-            #expect(try scene.bobs.acting("open \(path) \(Flags.directory | Flags.path)").number != nil)
             #expect(try scene.bobs.acting("open \(path) \(Flags.directory)").errno == EACCES)
             try scene.stage.describe(path, Stage.fill("D:(A;;0xa1;;;{alice})", [scene.alice]))
             let open = try #require(try scene.client.acting("open \(path) \(Flags.directory)").number)

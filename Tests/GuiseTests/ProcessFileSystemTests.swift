@@ -23,10 +23,16 @@ struct ProcessFileSystemTests {
     func authority() throws {
         try onScene { (scene) throws in
             let authority = try #require(scene.stage.authority).pid
-            let threads = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(authority)/task")
-            var ways = ["/proc/\(authority)", "/proc/\(authority)/task/\(threads[0])", "/proc/\(threads.last!)"]
-            // A directory in there, from which a relative path starts.
-            ways += threads.prefix(2).map { "/proc/../proc/\($0)" }
+            // A thread that stays: those that mediate come and go.
+            let tasks = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(authority)/task")
+            let thread = try #require(
+                tasks.first { task in
+                    (try? String(contentsOfFile: "/proc/\(authority)/task/\(task)/comm", encoding: .utf8)) == "guise-control\n"
+                })
+            let ways = [
+                "/proc/\(authority)", "/proc/\(authority)/task/\(authority)", "/proc/\(authority)/task/\(thread)",
+                "/proc/\(thread)", "/proc/../proc/\(authority)",
+            ]
             for way in ways {
                 for name in ["maps", "fd", "fd/0", "ns/mnt", "exe", "smaps", "fdinfo"] {
                     let answer = try scene.client.acting("open \(way)/\(name) 0")

@@ -151,7 +151,7 @@ extension Session {
             return try await group.reduce(into: [String: Set<String>]()) { $0[$1.0, default: []].formUnion($1.1) }
         }
         return tallies.sorted { $0.key < $1.key }
-            .map { "\($0.key)=\($0.value.sorted().joined(separator: "|"))" }.joined(separator: " ")
+            .map { "\($0.key)=\($0.value.sorted().joined(separator: "|"))" }.joined(separator: ";")
     }
 
     private static func look(_ shared: Ledger, _ rounds: Int, _ paths: [String]) async -> [String] {

@@ -21,6 +21,8 @@ extension Session {
         case "storm":
             // storm ROUNDS OWN CONTENT OTHER: own file yes, other's no, and after the revert neither.
             return try storm(rounds: Int(words[1])!, own: words[2], content: words[3], other: words[4])
+        case "storm-of":
+            return try storm(rounds: Int(words[1])!, own: words[3], content: "of \(words[2])", other: words[4])
         case "hammer":
             // hammer SECONDS OWN CONTENT OTHER FLAGFILE: as storm until the time is over; errors are fine,
             // access is not.

@@ -43,13 +43,15 @@ extension Session {
                 _ = test_exec(command[0], &arguments)
             }
             while true { sleep(1) }
-        case "exit-while-impersonating":
-            return onAnotherThread(["impersonate"])
+        case "exec":
+            dup2(socket, 1)
+            var arguments: [UnsafeMutablePointer<CChar>?] = words[1...].map { strdup($0) }
+            arguments.append(nil)
+            return Outcome(Int(test_exec(words[1], &arguments)))
         case "slots": return .value(String(try page().map { page in (0..<page.count).count { page.tid(at: $0) != 0 } } ?? -1))
         case "forge": return try forge(words)
         case "forge-thread": return try forgeThread(words)
         case "scribble": return try scribble(words)
-        case "nonce-clear": return nil
         case "control": return try control(words)
         case "close-control":
             guard let own = Self.controlSocket() else { return .errno(ENOENT) }
@@ -150,7 +152,9 @@ extension Session {
 
     /// The identity page as this process has it mapped. Never call it while impersonating.
     func page() throws -> IdentityPage? {
-        for line in try String(contentsOfFile: "/proc/self/maps", encoding: .utf8).split(separator: "\n")
+        let maps = Files.open("/proc/self/maps", Int(O_RDONLY | O_CLOEXEC))
+        defer { close(Int32(maps)) }
+        for line in Self.everything(from: Int32(maps)).split(separator: "\n")
         where line.contains("memfd:guise-identity") {
             let ends = line.prefix { $0 != " " }.split(separator: "-").map { UInt(String($0), radix: 16)! }
             guard let count = IdentityPage.count(size: Int(ends[1] - ends[0])) else { continue }

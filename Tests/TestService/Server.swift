@@ -29,6 +29,15 @@ enum Server {
         listener = guise_unix_listen(path, path.utf8.count, Int32(SOCK_STREAM.rawValue), 4096, 0o666)
         guard listener >= 0 else { TestService.fail("listen at \(path): \(listener)") }
         _ = write(1, "serving\n", 8)
+        if options.contains("--first-on-main") {
+            let first = guise_unix_accept(listener, false)
+            _ = onNewThread { serveOthers() }
+            Session(first).run()
+        }
+        serveOthers()
+    }
+
+    private static func serveOthers() {
         while true {
             let socket = guise_unix_accept(listener, false)
             guard socket >= 0 else { continue }

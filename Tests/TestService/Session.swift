@@ -85,7 +85,6 @@ final class Session: @unchecked Sendable {
         case "reattach":
             let attached = try Authority.attach(enforcement: words.contains("cooperative") ? .cooperative : .mediated)
             Server.authority.withLock { $0 = attached }
-            connection = nil
         default:
             return nil
         }

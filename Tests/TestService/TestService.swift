@@ -1,6 +1,6 @@
 // A service that does what a test tells it, on the thread that serves the test's connection:
 //
-//   guise-test-service serve SOCKET [--threads N] [--cooperative]
+//   guise-test-service serve SOCKET [--threads N] [--cooperative] [--first-on-main]
 //   guise-test-service connect LEVEL SOCKET     standard input and output become the connection's
 //
 // LEVEL is one of the four levels, or "plain": connect(2) and nothing else.

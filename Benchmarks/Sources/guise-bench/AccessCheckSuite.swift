@@ -1,4 +1,5 @@
 import AccessControl
+import CSambaBaseline
 
 private func account(_ rid: UInt32) throws -> SID { try SID(authority: 5, [21, 11, 22, 33, rid]) }
 
@@ -32,6 +33,10 @@ func accessCheckSuite() throws {
     try suite.measure("32 entries, 32 groups, from bytes", limit: 600) {
         let decision = try Files.decide(large.span.bytes, token: largeToken, desired: .readData)
         precondition(decision.isAllowed)
+    }
+    for (entries, groups) in [(3, 8), (32, 32)] {
+        let baseline = guise_samba_access_check_ns(Int32(entries), Int32(groups))
+        suite.note("Samba, \(entries) entries, \(groups) groups, parsed before", baseline)
     }
     let hugeToken = try token(groups: 1000)
     try suite.measure("32 entries, 1000 groups, from bytes", baseline: "32 entries, 32 groups, from bytes") {

@@ -1,3 +1,4 @@
+import CAllocationCounter
 import Glibc
 
 /// One number of a suite: what was measured, how long one operation took, and whether it may be heavier.
@@ -33,9 +34,9 @@ struct Suite {
             batch *= 2
         }
         var runs: [Double] = []
-        let before = AllocationCounter.count
+        let before = guise_bench_allocations()
         for _ in 0..<15 { runs.append(try Self.time(batch, body) / Double(batch)) }
-        let allocations = (AllocationCounter.count - before) / (15 * batch)
+        let allocations = Int(guise_bench_allocations() - before) / (15 * batch)
         let best = runs.min() ?? .infinity
         record(name, best, allocations: allocations, limit: limit, baseline: baseline)
         return best
@@ -66,6 +67,13 @@ struct Suite {
         fflush(nil)
     }
 
+    /// Prints a number that was measured elsewhere; a negative one was not.
+    mutating func note(_ name: String, _ nanoseconds: Double) {
+        measurements.append(Measurement(name: name, nanoseconds: nanoseconds, allocations: 0))
+        let value = nanoseconds < 0 ? "not installed" : Self.text(nanoseconds) + " ns"
+        print("  " + name + String(repeating: " ", count: max(1, 52 - name.count)) + value)
+    }
+
     private static func time(_ count: Int, _ body: () throws -> Void) rethrows -> Double {
         var start = timespec()
         var end = timespec()
@@ -79,17 +87,6 @@ struct Suite {
         let tenths = Int((value * 10).rounded())
         return value < 100 ? "\(tenths / 10).\(tenths % 10)" : "\(tenths / 10)"
     }
-}
-
-/// The number of blocks taken from the heap, where something counts them.
-enum AllocationCounter {
-    /// Counted by the interposed `malloc` where one is preloaded; else by growth, which sees leaks only.
-    static var count: Int { counter.map { Int($0()) } ?? 0 }
-
-    private static let counter: (@convention(c) () -> UInt64)? = {
-        guard let symbol = dlsym(nil, "guise_bench_allocations") else { return nil }
-        return unsafeBitCast(symbol, to: (@convention(c) () -> UInt64).self)
-    }()
 }
 
 /// Keeps the optimizer from dropping a result.

@@ -38,9 +38,6 @@ int guise_duplicate(int descriptor);                     // close-on-exec
 // Takes O_NONBLOCK away from a descriptor that was opened with `flags`.
 int guise_clear_nonblocking(int descriptor, uint64_t flags);
 int guise_statx(int directory, const char *path, int flags, unsigned mask, struct statx *out);
-// Gives up the controlling terminal, so that /dev/tty is nobody's. A session's leader has none to give up unless
-// it was started as one, and then keeps it.
-void guise_leave_terminal(void);
 // As the system calls: -1 and errno.
 int guise_faccessat2(int directory, const char *path, int mode, int flags);
 int guise_renameat2(int from, const char *old, int to, const char *new_name, unsigned flags);

@@ -91,11 +91,22 @@ package final class Attachment: @unchecked Sendable {
         _ = closed
     }
 
-    /// From here on no thread of the process has an identity.
+    /// From here on no thread of the process has an identity. Those that act under one are refused everything
+    /// until they revert.
     func detach() {
         detached.store(true, ordering: .releasing)
         handles.withLock { $0.open = [:] }
         owners.withLock { $0 = [:] }
+    }
+
+    var isDetached: Bool { detached.load(ordering: .acquiring) }
+
+    /// Whether the process is gone for good.
+    var processHasEnded: Bool {
+        let descriptor = guise_pidfd_open(pid, false)
+        guard descriptor >= 0 else { return descriptor == -ESRCH }
+        defer { CGuise.close(descriptor) }
+        return guise_pidfd_identity(descriptor) != identity || guise_pidfd_has_ended(descriptor)
     }
 
     /// The process was seen to execute a program: its memory has to prove that it is still this attachment's.
@@ -114,7 +125,16 @@ package final class Attachment: @unchecked Sendable {
         case false?: return nil
         case nil: return .unknown
         }
-        guard !detached.load(ordering: .acquiring), hasSameMemory(tid) else { return .unknown }
+        let isDetached = detached.load(ordering: .acquiring)
+        if isDetached || mayHaveExecuted.load(ordering: .acquiring) {
+            switch hasSameMemory(tid) {
+            case true?: break
+            // Another program: the slot is its predecessor's, and it starts with the process's own token.
+            case false?: return nil
+            case nil: return .unknown
+            }
+        }
+        guard !isDetached else { return .unknown }
         return handles.withLock { $0.open[number] }.map { .client($0) } ?? .unknown
     }
 
@@ -133,10 +153,11 @@ package final class Attachment: @unchecked Sendable {
         }
     }
 
-    private func hasSameMemory(_ tid: Int32) -> Bool {
-        guard mayHaveExecuted.load(ordering: .acquiring) else { return true }
+    /// Whether the process still has the memory that it attached with; nil when that cannot be told.
+    private func hasSameMemory(_ tid: Int32) -> Bool? {
         var found = [UInt8](repeating: 0, count: nonce.bytes.count)
         let got = guise_memory_read(tid, nonce.address, &found, found.count)
+        guard got >= 0 || got == -Int(EFAULT) else { return nil }
         return got == found.count && found == nonce.bytes
     }
 }

@@ -27,17 +27,54 @@ package final class MediatedService: Sendable {
 
     func end() { ended.store(true, ordering: .releasing) }
 
-    func add(_ attachment: Attachment) { attachments.withLock { $0.append(attachment) } }
+    /// How often a process may lose its connection to the authority and attach again.
+    static let largestDetachedCount = 4
 
-    func remove(_ attachment: Attachment) { attachments.withLock { $0.removeAll { $0 === attachment } } }
+    func add(_ attachment: Attachment) throws(Refused) {
+        let mayAttach = attachments.withLock { attachments in
+            let lost = attachments.count { $0.identity == attachment.identity && $0.isDetached }
+            guard lost < Self.largestDetachedCount else { return false }
+            attachments.append(attachment)
+            return true
+        }
+        guard mayAttach else {
+            throw Refused(.limit, "process \(attachment.pid) lost its connection too often; restart it")
+        }
+    }
 
-    func attachment(of pid: Int32) -> Attachment? { attachments.withLock { $0.first { $0.pid == pid } } }
+    /// Keeps a detached attachment for as long as its process lives: a thread that still acts under it must not
+    /// be taken for one that does not impersonate. Returns those that are not needed any more.
+    func retire(_ attachment: Attachment) -> [Attachment] {
+        attachments.withLock { attachments in
+            let gone = attachments.filter { $0 === attachment && hasEnded || $0.isDetached && $0.processHasEnded }
+            attachments.removeAll { one in gone.contains { $0 === one } }
+            return gone
+        }
+    }
+
+    /// The service has ended: returns what was kept.
+    func releaseDetached() -> [Attachment] {
+        attachments.withLock { attachments in
+            let detached = attachments.filter(\.isDetached)
+            attachments.removeAll(where: \.isDetached)
+            return detached
+        }
+    }
+
+    func attachment(of pid: Int32) -> Attachment? {
+        attachments.withLock { $0.first { $0.pid == pid && !$0.isDetached } }
+    }
 
     /// Whose rights decide for a thread that waits in a trap.
     func identity(ofThread tid: Int32) -> EffectiveIdentity {
         let candidates = attachments.withLock { $0 }
         for attachment in candidates {
-            if let identity = attachment.identity(ofThread: tid) { return identity }
+            switch attachment.identity(ofThread: tid) {
+            // A process may claim what it likes of another's thread in its own page; what counts is who owns it.
+            case .process, nil: continue
+            case .client(let handle): return .client(handle)
+            case .unknown: return .unknown
+            }
         }
         return .process
     }

@@ -26,6 +26,7 @@ package final class ProcessDirectory: Sendable {
             state.services[service.listener] = nil
             state.members = state.members.filter { $0.value.service !== service }
         }
+        release(service.releaseDetached())
     }
 
     func service(listener: Int32) -> MediatedService? { state.withLock { $0.services[listener] } }
@@ -73,17 +74,29 @@ package final class ProcessDirectory: Sendable {
             return nil
         }
         if let refusal { throw refusal }
-        attachment.service?.add(attachment)
+        do throws(Refused) {
+            try attachment.service?.add(attachment)
+        } catch {
+            state.withLock { $0.attachments[attachment.identity] = nil }
+            release([attachment])
+            throw error
+        }
     }
 
     func remove(_ attachment: Attachment) {
         attachment.detach()
-        attachment.service?.remove(attachment)
-        let user = attachment.logon.credentials.uid
+        state.withLock { $0.attachments[attachment.identity] = nil }
+        release(attachment.service?.retire(attachment) ?? [attachment])
+    }
+
+    /// Gives back what attachments took of their users' memory.
+    private func release(_ gone: [Attachment]) {
         state.withLock { state in
-            state.attachments[attachment.identity] = nil
-            state.pageMemory[user, default: 0] -= attachment.pageSize
-            if state.pageMemory[user] == 0 { state.pageMemory[user] = nil }
+            for attachment in gone {
+                let user = attachment.logon.credentials.uid
+                state.pageMemory[user, default: 0] -= attachment.pageSize
+                if state.pageMemory[user] == 0 { state.pageMemory[user] = nil }
+            }
         }
     }
 

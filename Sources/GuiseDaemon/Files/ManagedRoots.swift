@@ -36,6 +36,8 @@ extension statx {
     var isSymbolicLink: Bool { kind == GUISE_S_IFLNK }
     var isRegular: Bool { kind == GUISE_S_IFREG }
     var isFIFO: Bool { kind == GUISE_S_IFIFO }
+    /// /dev/tty: whoever opens it gets the terminal that it runs in.
+    var isOwnTerminal: Bool { kind == GUISE_S_IFCHR && stx_rdev_major == 5 && stx_rdev_minor == 0 }
     var isDevice: Bool { kind == GUISE_S_IFCHR || kind == GUISE_S_IFBLK }
 }
 

@@ -168,16 +168,15 @@ struct PathWalk {
     /// The place itself is what was asked for.
     private func here(_ place: Place) throws(Stop) -> Outcome {
         guard place.root != nil else {
-            let itself: [CChar] = [0x2E, 0]
-            guard !isAuthoritys(itself, in: place) else { throw Stop(EACCES) }
-            return .unix(directory: place.directory, name: itself)
+            guard !isAuthoritys(place.directory) else { throw Stop(EACCES) }
+            return .unix(directory: place.directory, name: [0x2E, 0])
         }
         return .managed(place.directory, try status(of: place.directory))
     }
 
     private func parent(of place: Place) throws(Stop) -> Place {
         let dots: [CChar] = [0x2E, 0x2E, 0]
-        // Out of a root, too, with the authority's eyes: modes say nothing of who may be in there.
+        // Out of a root, too, it is the root that is passed through: its Unix mode keeps everybody else out.
         let found = open(dots, in: place, flags: OpenRequest.Flag.path | OpenRequest.Flag.directory)
         guard found >= 0 else { throw Stop(-found) }
         // By the kernel's name: the directory may have been moved since it was entered.
@@ -188,23 +187,42 @@ struct PathWalk {
         if place.root != nil {
             return files.openAsAuthority(place.directory.number, name, open_how(flags))
         }
-        guard let credentials = caller.credentials else { return -EACCES }
-        guard !isAuthoritys(name, in: place) else { return -EACCES }
+        guard let credentials = caller.credentials, !isAuthoritys(place.directory) else { return -EACCES }
         let found = files.open(as: credentials, place.directory.number, name, open_how(flags))
         guard found == -EACCES, isOwnDescriptors(name, in: place) else { return found }
         return files.openAsAuthority(place.directory.number, name, open_how(flags))
     }
 
-    /// Whether a name leads to what /proc says of the authority. The kernel lets a process look at itself with
-    /// whatever credentials, so it would let every client in whose name the authority looks.
-    private func isAuthoritys(_ name: [CChar], in place: Place) -> Bool {
-        guard isProcessFileSystem(place.directory.number) else { return false }
-        guard let bytes = kernelPath(of: place.directory.number) else { return true }
-        let names = bytes.split(separator: 0x2F) + [name.dropLast().map(UInt8.init(bitPattern:))[...]]
-        return names.contains { name in
-            guard let id = Int32(String(decoding: name, as: UTF8.self)), id > 0 else { return false }
-            return id == getpid() || access("/proc/self/task/\(id)", F_OK) == 0
+    /// Whether a directory is, or lies below, one of the authority's own in a proc file system. The kernel shows a
+    /// process all of itself, whatever the credentials (`same_thread_group`), and here it is the authority that
+    /// opens: a client would see its memory map and its descriptors.
+    private func isAuthoritys(_ directory: OwnedDescriptor) -> Bool {
+        var directory = directory
+        // The deepest is /proc/PID/task/TID/net/… and the like.
+        for _ in 0..<16 {
+            guard isProcessFileSystem(directory.number) else { return false }
+            if let owner = ownerOfProcess(directory.number) { return owner == getpid() }
+            let above = files.openAsAuthority(
+                directory.number, "..", open_how(OpenRequest.Flag.path | OpenRequest.Flag.directory))
+            guard above >= 0 else { return true }
+            directory = OwnedDescriptor(above)
         }
+        return true
+    }
+
+    /// The process whose directory in a proc file system this is; nil when it is no process's.
+    private func ownerOfProcess(_ directory: Int32) -> Int32? {
+        let file = files.openAsAuthority(directory, "status", open_how(0))
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var text = [UInt8](repeating: 0, count: 4096)
+        let length = read(file, &text, text.count)
+        guard length > 0 else { return nil }
+        // The last line may be cut short.
+        let lines = String(decoding: text[..<length], as: UTF8.self).split(separator: "\n").dropLast()
+        // In a proc file system of an outer pid namespace the last number is the one known here.
+        let field = lines.first { $0.hasPrefix("NStgid:") } ?? lines.first { $0.hasPrefix("Tgid:") }
+        return field?.split(separator: "\t").last.flatMap { Int32($0) }
     }
 
     /// Whether a name is that of the caller's own descriptors in /proc, or of one of them. A process reaches

@@ -27,8 +27,10 @@ final class Service {
 
 extension Stage {
     /// Starts the test service under `guise run`.
-    func serve(_ account: Person, threads: Int? = nil, name: String = "service") throws -> Service {
-        try start(account, name, ["--threads", "\(threads ?? 1024)"]) { command in
+    func serve(
+        _ account: Person, threads: Int? = nil, name: String = "service", options: [String] = []
+    ) throws -> Service {
+        try start(account, name, ["--threads", "\(threads ?? 1024)"] + options) { command in
             [product("guise"), "run", account.name, "--"] + command
         }
     }

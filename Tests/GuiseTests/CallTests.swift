@@ -1,0 +1,120 @@
+import CGuise
+import Foundation
+import Testing
+
+@Suite("System calls that are not opens", .asRoot)
+struct CallTests {
+    /// What the filter notifies of, with arguments that do no harm, and why a name is left out.
+    private static let names: [String] = (0..<512).compactMap { number in
+        guise_call_name(Int32(number)).map { String(cString: $0) }
+    }
+    /// Carried out as the client, or asking nobody for anything; they have tests of their own.
+    private static let mediated: Set<String> = [
+        "open", "creat", "openat", "openat2", "stat", "lstat", "newfstatat", "statx", "access", "faccessat",
+        "faccessat2", "readlink", "readlinkat", "unlink", "unlinkat", "rename", "renameat", "renameat2", "mkdir",
+        "mkdirat", "rmdir", "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat", "chmod", "fchmod",
+        "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat", "utime", "utimes", "futimesat",
+        "utimensat", "truncate", "statfs", "chdir", "fchdir", "setxattr", "lsetxattr", "fsetxattr", "getxattr",
+        "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr", "removexattr", "lremovexattr",
+        "fremovexattr", "inotify_add_watch", "connect", "bind", "execve", "execveat",
+    ]
+    /// By their arguments: these are looked at, and some asked for nothing.
+    private static let byArguments: Set<String> = ["sendto", "sendmsg", "prlimit64", "ioctl", "kill", "tgkill"]
+
+    @Test("one that is not mediated is refused while impersonating, by name in the audit, and works otherwise")
+    func unmediated() throws {
+        try onScene { (scene) throws in
+            // Bad arguments, so that what comes through comes back with another error or does nothing.
+            let names = Self.names.filter { !Self.mediated.contains($0) && !Self.byArguments.contains($0) }
+            #expect(names.count > 20)
+            _ = try scene.client.ask("impersonate")
+            for name in names {
+                let answer = try scene.client.ask("syscall \(guise_call_number(name)) -1 -1 -1 -1 -1 -1")
+                #expect(answer.errno == EACCES, "\(name): \(answer)")
+            }
+            _ = try scene.client.ask("revert")
+            try scene.stage.waitForLog("call denied", "call=\(names.last!) ")
+            let log = scene.stage.log.split(separator: "\n").filter { $0.contains("call denied") && $0.contains(scene.alice.sid) }
+            for name in names {
+                #expect(log.contains { $0.contains("call=\(name) ") }, "\(name)")
+                let answer = try scene.client.ask("syscall \(guise_call_number(name)) -1 -1 -1 -1 -1 -1")
+                #expect(answer.errno != EACCES, "\(name): \(answer)")
+            }
+        }
+    }
+
+    @Test("a connection is not made, nor a message addressed, as the service while impersonating")
+    func sockets() throws {
+        try onScene { (scene) throws in
+            _ = try scene.client.ask("impersonate")
+            #expect(try scene.client.ask("connect \(scene.service.socket)").errno == EACCES)
+            // A datagram that names where it goes; without a name it goes where its socket was connected.
+            #expect(try scene.client.ask("syscall 44 0 #8 8 0 #16 16").errno == EACCES)
+            #expect(try scene.client.ask("syscall 44 0 #8 8 0 0 0").errno == ENOTSOCK)
+            #expect(try scene.client.ask("syscall 46 0 #64 0").errno == ENOTSOCK)
+            // It may signal its own process, and no other.
+            let own = scene.service.pid
+            #expect(try scene.client.ask("syscall 62 \(own) 0").value == "0")
+            #expect(try scene.client.ask("syscall 62 \(getpid()) 0").errno == EACCES)
+            #expect(try scene.client.ask("syscall 62 -1 0").errno == EACCES)
+            // fstat, and changing limits of its own.
+            #expect(try scene.client.ask("syscall 5 0 #256").value == "0")
+            #expect(try scene.client.ask("syscall 302 0 7 0 #16").value == "0")
+            #expect(try scene.client.ask("syscall 302 1 7 0 #16").errno == EACCES)
+        }
+    }
+
+    @Test("no identity of the kernel's is taken on while impersonating")
+    func credentials() throws {
+        try onScene { (scene) throws in
+            let calls = ["setuid", "setresuid", "setgroups", "capset", "setfsuid"]
+            for name in calls {
+                let answer = try scene.client.acting("syscall \(guise_call_number(name)) 0 0 0")
+                #expect(answer.errno == EACCES, "\(name)")
+            }
+            let answer = try scene.client.ask("syscall \(guise_call_number("setresuid")) 0 0 0")
+            #expect(answer.errno == EPERM)
+        }
+    }
+
+    #if arch(x86_64)
+        /// Number, arguments, and what it must come to whoever asks.
+        @Test(
+            "what would lead past the mediator is refused, impersonating or not",
+            arguments: [
+                ("io_uring_setup", "425 4 #120", EPERM), ("io_uring_enter", "426 3 0 0 0 0 0", EPERM),
+                ("io_uring_register", "427 3 0 0 0", EPERM), ("ptrace TRACEME", "101 0 0 0 0", EPERM),
+                ("ptrace ATTACH", "101 16 1 0 0", EPERM), ("seccomp", "317 1 0 #16", EPERM),
+                ("prctl SET_SECCOMP", "157 22 2 #16", EPERM), ("clone NEWUSER", "56 0x10000011 0 0 0 0", EPERM),
+                ("clone NEWNS", "56 0x20011 0 0 0 0", EPERM), ("clone3", "435 #88 88", ENOSYS),
+                ("unshare NEWUSER", "272 0x10000000", EPERM), ("unshare NEWNS", "272 0x20000", EPERM),
+                ("setns", "308 0 0", EPERM), ("mount", "165 @none @/tmp @tmpfs 0 0", EPERM),
+                ("umount2", "166 @/tmp 0", EPERM), ("pivot_root", "155 @/ @/", EPERM),
+                ("fsopen", "430 @tmpfs 0", EPERM), ("open_tree", "428 -100 @/ 1", EPERM),
+                ("move_mount", "429 -100 @/ -100 @/ 0", EPERM), ("process_vm_readv", "310 1 #16 1 #16 1 0", EPERM),
+                ("process_vm_writev", "311 1 #16 1 #16 1 0", EPERM), ("pidfd_getfd", "438 0 0 0", EPERM),
+                ("kcmp", "312 1 1 0 0 0", EPERM), ("userfaultfd", "323 0", EPERM), ("bpf", "321 0 #120 120", EPERM),
+                ("perf_event_open", "298 #120 0 -1 -1 0", EPERM), ("one nobody knows", "600 0 0 0", ENOSYS),
+            ])
+        func refused(name: String, call: String, error: Int32) throws {
+            try onScene { (scene) throws in
+                let asItself = try scene.client.ask("syscall \(call)")
+                #expect(asItself.errno == error, "\(name): \(asItself)")
+                let acting = try scene.client.acting("syscall \(call)")
+                #expect(acting.errno == error, "\(name) acting: \(acting)")
+            }
+        }
+
+        @Test("other ABIs than the machine's own are none here")
+        func foreign() throws {
+            try onScene { (scene) throws in
+                for prefix in ["", "fork "] {
+                    #expect(try scene.client.acting("\(prefix)x32").line.contains("\(ENOSYS)"))
+                }
+                // A kernel without 32-bit support ends the caller instead.
+                let int80 = try #require(try scene.client.ask("fork int80").value)
+                #expect(int80 == "ERRNO \(ENOSYS)" || int80.hasPrefix("SIGNAL"), "\(int80)")
+            }
+        }
+    #endif
+}

@@ -1,0 +1,85 @@
+import CGuise
+import CTestSupport
+import Foundation
+import Testing
+
+/// Set GUISE_STRESS to a number of rounds for more than the few that every run does.
+@Suite("Under load", .asRoot)
+struct StressTests {
+    private var rounds: Int { ProcessInfo.processInfo.environment["GUISE_STRESS"].flatMap { Int($0) } ?? 2 }
+
+    @Test("1,000 threads of one service act as 1,000 clients at once, and each single open is right")
+    func threads() throws {
+        try onStage { stage in
+            let count = 1000
+            let service = try stage.serve(try stage.service("files"), threads: 2048)
+            let first = FreshUsers.take(UInt32(count))
+            stage.folder("home")
+            for index in 0..<count {
+                let person = Person(name: "", uid: first + UInt32(index), sid: "")
+                try stage.file("home/\(index)", "of \(index)", of: person)
+            }
+            // The clients are threads' credentials of this process: a thousand processes would only take longer.
+            var sockets: [Int32] = []
+            defer { sockets.forEach { close($0) } }
+            for index in 0..<count {
+                let socket = guise_unix_socket(Int32(SOCK_STREAM.rawValue), false)
+                try #require(socket >= 0)
+                sockets.append(socket)
+                let uid = first + UInt32(index)
+                try #require(guise_credentials_assume(uid, uid, [UInt32](), 0) == 0)
+                let connected = guise_unix_connect(socket, service.socket, service.socket.utf8.count)
+                try #require(guise_credentials_restore() == 0)
+                try #require(connected == 0)
+            }
+            // Everybody is captured before anybody starts.
+            for socket in sockets { sendCommand("adopt", on: socket) }
+            for socket in sockets { #expect(try receiveLine(socket, seconds: 60) == "OK impersonation") }
+            for (index, socket) in sockets.enumerated() {
+                let home = stage.directory + "/home"
+                sendCommand("storm-of \(rounds) \(index) \(home)/\(index) \(home)/\((index + 1) % count)", on: socket)
+            }
+            var wrong: [String] = []
+            for socket in sockets {
+                let line = try receiveLine(socket, seconds: 120)
+                if line != "OK clean" { wrong.append(line) }
+            }
+            #expect(wrong.isEmpty, "\(wrong.count) of \(count): \(wrong.prefix(3))")
+        }
+    }
+
+    @Test("1,000 processes are attached at once")
+    func processes() throws {
+        try onScene { scene in
+            #expect(try scene.client.ask("attach-children 1000", seconds: 120).value == "1000")
+            let hers = try scene.stage.file("home/hers", "hers", of: scene.alice)
+            #expect(try scene.client.acting("cat \(hers)").value == "hers")
+        }
+    }
+
+    @Test("descriptors and threads of the authority do not pile up")
+    func leaks() throws {
+        try onScene { scene in
+            let authority = try #require(scene.stage.authority).pid
+            let hers = try scene.stage.file("home/hers", "hers", of: scene.alice)
+            func descriptors() throws -> Int {
+                try FileManager.default.contentsOfDirectory(atPath: "/proc/\(authority)/fd").count
+            }
+            func round() throws {
+                let client = try scene.service.client(scene.alice)
+                _ = try client.acting("cat \(hers)")
+                _ = try client.acting("cat \(scene.root)/none")
+                _ = try client.acting("cat /proc/self/status")
+                _ = try client.ask("thread impersonate")
+                _ = try scene.stage.run([product("idn"), "show"], as: scene.bob)
+                try client.leave()
+            }
+            for _ in 0..<5 { try round() }
+            let before = try descriptors()
+            for _ in 0..<25 { try round() }
+            // A thread that once impersonated is remembered until its slot is another's.
+            let after = try descriptors()
+            #expect(after <= before + 60, "\(before), then \(after)")
+        }
+    }
+}
