@@ -6,7 +6,8 @@ import Testing
 /// `sd` against a real authority, as root and as users.
 @Suite("Changing descriptors", .asRoot)
 struct DescriptorToolTests {
-    private func sd(_ stage: Stage, _ arguments: String..., as person: Person? = nil) throws -> Stage.Outcome {
+    private func sd(_ stage: Stage, _ arguments: String..., as person: Person? = nil) throws -> Stage.Outcome
+    {
         try stage.run([product("sd")] + arguments, as: person)
     }
 
@@ -54,7 +55,8 @@ struct DescriptorToolTests {
         try onStage { (stage) throws in
             let (alice, bob) = (try stage.user("alice"), try stage.user("bob"))
             let root = try stage.root("managed", "O:BAG:SYD:(A;OICI;FA;;;BA)")
-            let file = try stage.managedFile(root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)", for: alice)
+            let file = try stage.managedFile(
+                root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)", for: alice)
             #expect(try sd(stage, "grant", "bob", "read,write", file, as: bob).status == 1)
             #expect(try sd(stage, "grant", "bob", "read,write", file, as: alice).status == 0)
             #expect(try sd(stage, "effective", file, as: bob).output.contains("Effective: read, write\n"))
@@ -73,7 +75,9 @@ struct DescriptorToolTests {
         try onStage { (stage) throws in
             let (alice, _) = (try stage.user("alice"), try stage.user("bob"))
             let root = try stage.root("managed", "O:BAG:SYD:(A;OICI;FA;;;BA)(A;;FR;;;WD)")
-            #expect(try sd(stage, "effective", root, "--as", "alice", as: alice).output.contains("Effective: read\n"))
+            #expect(
+                try sd(stage, "effective", root, "--as", "alice", as: alice).output.contains(
+                    "Effective: read\n"))
             let refused = try sd(stage, "effective", root, "--as", "bob", as: alice)
             #expect(refused.status == 1 && refused.errors.contains("to administrators only"))
             #expect(try sd(stage, "effective", root, "--as", "bob").status == 0)
@@ -86,8 +90,10 @@ struct DescriptorToolTests {
         try onStage { (stage) throws in
             let root = try stage.root("managed", "O:BAG:SYD:PAI(A;OICI;FA;;;BA)")
             let folder = try stage.managedFolder(root + "/folder", "O:BAG:SYD:AI(A;OICIID;FA;;;BA)")
-            let file = try stage.managedFile(folder + "/file", "text", "O:BAG:SYD:AI(A;;FR;;;BG)(A;ID;FA;;;BA)")
-            let closed = try stage.managedFile(folder + "/closed", "text", "O:BAG:SYD:P(A;;FA;;;SY)(A;;FA;;;BA)")
+            let file = try stage.managedFile(
+                folder + "/file", "text", "O:BAG:SYD:AI(A;;FR;;;BG)(A;ID;FA;;;BA)")
+            let closed = try stage.managedFile(
+                folder + "/closed", "text", "O:BAG:SYD:P(A;;FA;;;SY)(A;;FA;;;BA)")
             symlink("/etc", folder + "/link")
             #expect(try sd(stage, "grant", "Users", "read", root, "--inherit").status == 0)
             let first = try sd(stage, "propagate", root)
@@ -104,15 +110,20 @@ struct DescriptorToolTests {
         try onStage { (stage) throws in
             let alice = try stage.user("alice")
             let root = try stage.root("managed", "O:BAG:SYD:PAI(A;OICI;FA;;;BA)(A;;FA;;;{alice})", for: alice)
-            let own = try stage.managedFile(root + "/own", "text", "O:{alice}G:SYD:AI(A;ID;FR;;;WD)", for: alice)
+            let own = try stage.managedFile(
+                root + "/own", "text", "O:{alice}G:SYD:AI(A;ID;FR;;;WD)", for: alice)
             let foreign = try stage.managedFolder(root + "/foreign", "O:BAG:SYD:AI(A;OICIID;FR;;;WD)")
-            let below = try stage.managedFile(foreign + "/below", "text", "O:{alice}G:SYD:AI(A;ID;FR;;;WD)", for: alice)
+            let below = try stage.managedFile(
+                foreign + "/below", "text", "O:{alice}G:SYD:AI(A;ID;FR;;;WD)", for: alice)
             let outcome = try sd(stage, "propagate", root, as: alice)
             #expect(outcome.status == 1)
             #expect(outcome.output.hasPrefix("Changed: 1\nUnchanged: 0\nRefused: 1\n"), "\(outcome)")
-            #expect(outcome.output.contains("  \(foreign): its security descriptor does not grant you WRITE_DAC"))
+            #expect(
+                outcome.output.contains("  \(foreign): its security descriptor does not grant you WRITE_DAC"))
             #expect(try descriptor(stage, own).dacl.aces.map(\.sid) == [.administrators])
-            for path in [foreign, below] { #expect(try descriptor(stage, path).dacl.aces.map(\.sid) == [.everyone]) }
+            for path in [foreign, below] {
+                #expect(try descriptor(stage, path).dacl.aces.map(\.sid) == [.everyone])
+            }
             let stranger = try stage.user("stranger")
             #expect(try sd(stage, "propagate", root, as: stranger).output.isEmpty)
         }
@@ -122,11 +133,14 @@ struct DescriptorToolTests {
     func audit() throws {
         try onStage { (stage) throws in
             let alice = try stage.user("alice")
-            let root = try stage.root("managed", "O:BAG:SYD:PAI(A;OICI;FA;;;BA)(A;OICI;FA;;;{alice})", for: alice)
+            let root = try stage.root(
+                "managed", "O:BAG:SYD:PAI(A;OICI;FA;;;BA)(A;OICI;FA;;;{alice})", for: alice)
             let file = try stage.managedFile(
                 root + "/file", "text", "O:{alice}G:SYD:AIS:AI(AU;IDSA;FA;;;WD)", for: alice)
             let outcome = try sd(stage, "propagate", root, as: alice)
-            #expect(outcome.status == 1 && outcome.output.contains("for want of SeSecurityPrivilege: 1"), "\(outcome)")
+            #expect(
+                outcome.status == 1 && outcome.output.contains("for want of SeSecurityPrivilege: 1"),
+                "\(outcome)")
             #expect(try descriptor(stage, file).sacl.aces.count == 1)
             #expect(try descriptor(stage, file).dacl.aces.count == 2)
             #expect(try sd(stage, "propagate", root).status == 0)

@@ -113,7 +113,9 @@ struct ArgumentTests {
 
     @Test(
         "that are no rights are refused",
-        arguments: ["", ",", "read,", "reed", "0x", "0x1ffffffff", "-1", "+1", "0x+1", "0", "１", "read write"])
+        arguments: [
+            "", ",", "read,", "reed", "0x", "0x1ffffffff", "-1", "+1", "0x+1", "0", "１", "read write",
+        ])
     func noRights(text: String) {
         #expect(Rights(argument: text) == nil)
     }
@@ -123,7 +125,8 @@ struct ArgumentTests {
         arguments: [
             ["grant", "alice", "/a"], ["grant", "alice", "reed", "/a"], ["grant", "alice", "maximum", "/a"],
             ["grant", "alice", "read", "/a", "--inherit", "--inherit-only"], ["revoke", "/a"],
-            ["inherit", "maybe", "/a"], ["inherit", "on", "/a", "--remove"], ["show", "/a", "--sddl", "--hex"],
+            ["inherit", "maybe", "/a"], ["inherit", "on", "/a", "--remove"],
+            ["show", "/a", "--sddl", "--hex"],
             ["explain", "/a"], ["import", "posix", "/a", "--file", "x"],
             ["import", "ntacl", "/a", "--file", "x", "--from", "/b"], ["export", "posix", "/a"], ["check"],
         ])

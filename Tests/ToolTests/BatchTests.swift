@@ -112,7 +112,8 @@ struct BatchTests {
 
     @Test("reads descriptors in hexadecimal as they stand")
     func hexadecimal() {
-        let sd = "010004803000000000000000000000001400000002001c000100000000001400ff011f00"
+        let sd =
+            "010004803000000000000000000000001400000002001c000100000000001400ff011f00"
             + "01010000000000051200000001020000000000052000000020020000"
         let question = #"{"sd": "\#(sd)", "desired": "full", "token": {"user": "S-1-5-18"}}"#
         #expect(Batch().answer(question) == #"{"allowed":true,"granted":2032127}"#)
@@ -122,7 +123,10 @@ struct BatchTests {
         "says what is wrong with a question, and which it was",
         arguments: [
             (#"{"id":4,"sd":"O:SYD:(X","desired":1,"token":{"user":"S-1-5-7"}}"#, "sd: column 8"),
-            (#"{"id":4,"sd":"O:SYD:","desired":1,"token":{"user":"S-1-5-7","frobs":1}}"#, #""frobs" is not known"#),
+            (
+                #"{"id":4,"sd":"O:SYD:","desired":1,"token":{"user":"S-1-5-7","frobs":1}}"#,
+                #""frobs" is not known"#
+            ),
             (#"{"id":4,"sd":"D:","desired":1,"token":{"user":"S-1-5-7"}}"#, "has no owner"),
             (#"{"id":4,"sd":"0100","desired":1,"token":{"user":"S-1-5-7"}}"#, "20 bytes"),
             (#"{"id":4,"sd":"O:SYD:","token":{"user":"S-1-5-7"}}"#, #""desired" is missing"#),

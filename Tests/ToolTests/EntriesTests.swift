@@ -5,7 +5,9 @@ import Testing
 
 @Suite("Changing entries")
 struct EntriesTests {
-    private func list(_ sddl: String) throws -> SecurityDescriptor.List { try SecurityDescriptor(sddl: sddl).dacl }
+    private func list(_ sddl: String) throws -> SecurityDescriptor.List {
+        try SecurityDescriptor(sddl: sddl).dacl
+    }
 
     private func text(_ list: SecurityDescriptor.List) -> String {
         SecurityDescriptor(owner: nil, group: nil, dacl: list).sddl()

@@ -44,7 +44,9 @@ struct SdTests {
 
     @Test("makes a change anew on top of one that was quicker, but not for ever")
     func conflicts() throws {
-        let (first, second) = (try descriptor("O:SYD:(A;;FA;;;SY)"), try descriptor("O:SYD:(A;;FA;;;SY)(A;;FR;;;BG)"))
+        let (first, second) = (
+            try descriptor("O:SYD:(A;;FA;;;SY)"), try descriptor("O:SYD:(A;;FA;;;SY)(A;;FR;;;BG)")
+        )
         let authority = try StandInAuthority(answers: [first, conflict, second, .done(.init())])
         #expect(try authority.run("sd", "grant", "Users", "read", "/srv/x").status == 0)
         let last = try #require(changes(authority).last)
@@ -104,7 +106,9 @@ struct SdTests {
                 }
             ]
         }
-        let authority = try StandInAuthority(answers: [.propagated(report), .propagated(.with { $0.changed = 1 })])
+        let authority = try StandInAuthority(answers: [
+            .propagated(report), .propagated(.with { $0.changed = 1 }),
+        ])
         let partial = try authority.run("sd", "propagate", "/srv/x")
         #expect(partial.status == 1)
         #expect(
