@@ -125,7 +125,7 @@ let package = Package(
         .testTarget(
             name: "GuiseTests",
             dependencies: [
-                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "guise", "guised", "idn",
+                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "guise", "guised", "idn", "sd",
                 "guise-example-files", "guise-example-client", "guise-test-service",
             ],
             swiftSettings: strict),

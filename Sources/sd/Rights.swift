@@ -4,16 +4,25 @@ import ArgumentParser
 /// Rights on a file as people write them: words and numbers, separated by commas.
 struct Rights: ExpressibleByArgument, Equatable {
     let mask: AccessMask<FileKind>
+    /// What to deny whoever is to be kept from this. READ_CONTROL and SYNCHRONIZE are in every word; kept from
+    /// writing, nobody is to be kept from opening for reading, which asks for both.
+    let denied: AccessMask<FileKind>
 
     init?(argument: String) {
-        var mask: AccessMask<FileKind> = []
+        var (mask, denied): (AccessMask<FileKind>, AccessMask<FileKind>) = ([], [])
         for word in argument.split(separator: ",", omittingEmptySubsequences: false) {
             guard let rights = Self.rights(word) else { return nil }
             mask.formUnion(rights)
+            denied.formUnion(rights.subtracting(Self.shared[word.lowercased()] ?? []))
         }
         guard !mask.isEmpty else { return nil }
-        self.mask = mask
+        (self.mask, self.denied) = (mask, denied)
     }
+
+    private static let shared: [String: AccessMask<FileKind>] = [
+        "read": .synchronize, "modify": .synchronize, "write": [.readControl, .synchronize],
+        "execute": [.readControl, .synchronize],
+    ]
 
     /// What `icacls` calls M: everything but changing the descriptor and the owner.
     static let modify: AccessMask<FileKind> = [.allRead, .allWrite, .allExecute, .delete]

@@ -22,7 +22,8 @@ struct SdCommand: ParsableCommand {
             """,
         version: guiseVersion,
         groupedSubcommands: [
-            CommandGroup(name: "Looking", subcommands: [Show.self, Explain.self, Effective.self, Compare.self]),
+            CommandGroup(
+                name: "Looking", subcommands: [Show.self, Explain.self, Effective.self, Compare.self]),
             CommandGroup(
                 name: "Changing",
                 subcommands: [

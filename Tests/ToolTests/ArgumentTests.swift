@@ -1,3 +1,4 @@
+import AccessControl
 import ArgumentParser
 import GuiseProtocol
 import Testing
@@ -79,6 +80,63 @@ struct ArgumentTests {
         let set = try #require(
             try SdCommand.parseAsRoot(["set", "/a b", "D:P(A;;FA;;;SY)"]) as? SdCommand.Set)
         #expect(set.path == "/a b" && set.sddl == "D:P(A;;FA;;;SY)")
+        let grant = try #require(
+            try SdCommand.parseAsRoot(["grant", "Unix User\\bob", "read,WRITE_DAC", "/a b", "--inherit"])
+                as? SdCommand.Grant)
+        #expect(grant.entry.name == "Unix User\\bob" && grant.entry.path == "/a b")
+        #expect(grant.entry.rights.mask == [.allRead, .writeDAC] && grant.entry.inheritance == .below)
+        let off = try #require(
+            try SdCommand.parseAsRoot(["inherit", "off", "/a", "--remove"]) as? SdCommand.Inherit)
+        #expect(off.inheritance == .off && off.remove)
+        let posix = try #require(
+            try SdCommand.parseAsRoot(["import", "posix", "/a", "--from", "/b"]) as? SdCommand.Import)
+        #expect(posix.form == .posix && posix.from == "/b" && !posix.show)
+    }
+
+    @Test(
+        "are rights by word, by name and by number",
+        arguments: [
+            ("read", 0x12_0089), ("read,write,execute,DELETE", 0x13_01bf), ("modify", 0x13_01bf),
+            ("full", 0x1f_01ff), ("Write_Dac", 0x4_0000), ("0x120089", 0x12_0089), ("1,0X2", 3),
+        ] as [(String, UInt32)])
+    func rights(text: String, mask: UInt32) {
+        #expect(Rights(argument: text)?.mask.rawValue == mask)
+    }
+
+    @Test("that are denied leave what other rights need, unless it is named")
+    func denied() {
+        #expect(Rights(argument: "write")?.denied.rawValue == 0x116)
+        #expect(Rights(argument: "read")?.denied.rawValue == 0x2_0089)
+        #expect(Rights(argument: "write,SYNCHRONIZE")?.denied.rawValue == 0x10_0116)
+        #expect(Rights(argument: "full")?.denied.rawValue == 0x1f_01ff)
+    }
+
+    @Test(
+        "that are no rights are refused",
+        arguments: [
+            "", ",", "read,", "reed", "0x", "0x1ffffffff", "-1", "+1", "0x+1", "0", "１", "read write",
+        ])
+    func noRights(text: String) {
+        #expect(Rights(argument: text) == nil)
+    }
+
+    @Test(
+        "of sd that make no sense are refused before anything is asked",
+        arguments: [
+            ["grant", "alice", "/a"], ["grant", "alice", "reed", "/a"], ["grant", "alice", "maximum", "/a"],
+            ["grant", "alice", "read", "/a", "--inherit", "--inherit-only"], ["revoke", "/a"],
+            ["inherit", "maybe", "/a"], ["inherit", "on", "/a", "--remove"],
+            ["show", "/a", "--sddl", "--hex"],
+            ["explain", "/a"], ["import", "posix", "/a", "--file", "x"],
+            ["import", "ntacl", "/a", "--file", "x", "--from", "/b"], ["export", "posix", "/a"], ["check"],
+        ])
+    func nonsenseForSd(arguments: [String]) {
+        do {
+            _ = try SdCommand.parseAsRoot(arguments)
+            Issue.record("accepted")
+        } catch {
+            #expect(SdCommand.exitCode(for: error).rawValue == 64)
+        }
     }
 
     @Test("that are paths become absolute, and are not resolved")

@@ -12,6 +12,10 @@ final class StandInAuthority: Sendable {
     let accounts: AccountStore
     private let listener: Int32
     private let canned: Mutex<[WireResponse.OneOf_Body]>
+    private let received = Mutex<[WireRequest.OneOf_Body]>([])
+
+    /// What was asked so far, about anything but accounts.
+    var requests: [WireRequest.OneOf_Body] { received.withLock { $0 } }
 
     /// - Parameter answers: what requests about anything but accounts are answered with, one after the other.
     init(answers: [WireResponse.OneOf_Body] = []) throws {
@@ -59,6 +63,7 @@ final class StandInAuthority: Sendable {
             case .accountChange(let request): return try requests.answer(request, fromAdministrator: true)
             case .lookUp(let request): return try requests.answer(request, fromAdministrator: true)
             default:
+                if let body { received.withLock { $0.append(body) } }
                 let next = canned.withLock { $0.isEmpty ? nil : $0.removeFirst() }
                 guard let next else { throw Refused(.unsupported, "the test has no answer to this") }
                 return next
@@ -76,18 +81,29 @@ final class StandInAuthority: Sendable {
 
     /// Runs one of our tools against this authority.
     func run(_ tool: String, _ arguments: String...) throws -> Outcome {
-        let bundle = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-        let process = Process()
-        process.executableURL = bundle.appendingPathComponent(tool)
-        process.arguments = arguments
-        process.environment = ["GUISE_RUNTIME_DIR": directory]
-        let (output, errors) = (Pipe(), Pipe())
-        process.standardOutput = output
-        process.standardError = errors
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        let complaint = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        return Outcome(status: process.terminationStatus, output: text, errors: complaint)
+        try runAlone(tool, arguments, environment: ["GUISE_RUNTIME_DIR": directory])
     }
+}
+
+/// Runs one of our tools.
+func runAlone(
+    _ tool: String, _ arguments: [String], environment: [String: String] = [:], input: String = ""
+) throws -> StandInAuthority.Outcome {
+    let bundle = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+    let process = Process()
+    process.executableURL = bundle.appendingPathComponent(tool)
+    process.arguments = arguments
+    process.environment = environment
+    let (given, output, errors) = (Pipe(), Pipe(), Pipe())
+    process.standardInput = given
+    process.standardOutput = output
+    process.standardError = errors
+    try process.run()
+    // Short enough for a pipe, so that nobody waits for anybody.
+    given.fileHandleForWriting.write(Data(input.utf8))
+    try given.fileHandleForWriting.close()
+    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    let complaint = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    return StandInAuthority.Outcome(status: process.terminationStatus, output: text, errors: complaint)
 }

@@ -9,7 +9,8 @@ package enum RuntimeKind: ObjectKind {
 extension AccessCheck where Kind == RuntimeKind {
     /// Decides with a mapping of the caller's.
     package static func decide(
-        _ bytes: RawSpan, token: Token, desired: AccessMask<Kind>, mapping: GenericMapping, context: AccessContext
+        _ bytes: RawSpan, token: Token, desired: AccessMask<Kind>, mapping: GenericMapping,
+        context: AccessContext
     ) throws(AccessCheckError) -> AccessDecision<Kind> {
         AccessDecision(try checkAccess(bytes, token, desired.rawValue, mapping, context))
     }

@@ -17,7 +17,8 @@ struct DescriptorPropagation {
 
     /// Goes through everything below a directory, parents first. Who may change an object may be told its name;
     /// who may not change a folder is told nothing of what is in it.
-    mutating func descend(_ directory: Int32, _ path: String, from parent: SecurityDescriptor, depth: Int = 0) {
+    mutating func descend(_ directory: Int32, _ path: String, from parent: SecurityDescriptor, depth: Int = 0)
+    {
         guard depth < Self.deepest else {
             return fail(path, "what is in it lies deeper than \(Self.deepest) folders")
         }

@@ -20,7 +20,9 @@ struct Batch {
         }
         // Whatever else is wrong, whoever asked wants to know which question it was.
         answer.id = (try? decoder.decode(Identified.self, from: data))?.id
-        guard let text = try? encoder.encode(answer) else { return #"{"allowed":false,"error":"no answer","granted":0}"# }
+        guard let text = try? encoder.encode(answer) else {
+            return #"{"allowed":false,"error":"no answer","granted":0}"#
+        }
         return String(decoding: text, as: UTF8.self)
     }
 
@@ -101,7 +103,8 @@ struct BatchError: Error, CustomStringConvertible {
         let (context, problem): (DecodingError.Context, String) =
             switch error {
             case .keyNotFound(let key, let context): (context, "the field \"\(key.stringValue)\" is missing")
-            case .typeMismatch(_, let context), .valueNotFound(_, let context): (context, context.debugDescription)
+            case .typeMismatch(_, let context), .valueNotFound(_, let context):
+                (context, context.debugDescription)
             case .dataCorrupted(let context): (context, context.debugDescription)
             @unknown default: (.init(codingPath: [], debugDescription: ""), "\(error)")
             }

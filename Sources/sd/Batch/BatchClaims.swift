@@ -39,14 +39,17 @@ struct BatchClaim: Decodable {
         case "TX":
             values = .octets(
                 try list(String.self).map { text in
-                    guard let bytes = Hex.bytes(text) else { throw BatchError("claims: \"\(text)\" is not hexadecimal") }
+                    guard let bytes = Hex.bytes(text) else {
+                        throw BatchError("claims: \"\(text)\" is not hexadecimal")
+                    }
                     return bytes
                 })
         default: throw BatchError("claims: the type is TI, TU, TS, TD, TB or TX")
         }
         claim = Claim(
             name: try fields.decode(String.self, forKey: .name),
-            flags: Claim.Flags(rawValue: try fields.decodeIfPresent(BatchNumber.self, forKey: .flags)?.value ?? 0),
+            flags: Claim.Flags(
+                rawValue: try fields.decodeIfPresent(BatchNumber.self, forKey: .flags)?.value ?? 0),
             values: values)
     }
 }

@@ -23,7 +23,9 @@ struct BatchQuestion: Decodable {
         let asked = try fields.decodeIfPresent(BatchMask.self, forKey: .desired)?.value
         guard asked != nil || maximum else { throw BatchError("the field \"desired\" is missing") }
         desired = (asked ?? 0) | (maximum ? StandardRights.maximumAllowed : 0)
-        mapping = try fields.decodeIfPresent(BatchMapping.self, forKey: .mapping)?.mapping ?? FileKind.genericMapping
+        mapping =
+            try fields.decodeIfPresent(BatchMapping.self, forKey: .mapping)?.mapping
+            ?? FileKind.genericMapping
         tree = try fields.decodeIfPresent([BatchNode].self, forKey: .tree).map { nodes in
             guard let tree = ObjectTree(nodes.map(\.node)) else {
                 throw BatchError(
@@ -60,7 +62,8 @@ struct BatchQuestion: Decodable {
         }
         return BatchAnswer(
             each: try AccessCheck.decideEach(
-                bytes.span.bytes, token: token, desired: desired, mapping: mapping, tree: tree, context: context))
+                bytes.span.bytes, token: token, desired: desired, mapping: mapping, tree: tree,
+                context: context))
     }
 
     /// The descriptor as it is checked; in hexadecimal it goes there as it stands.
@@ -81,7 +84,8 @@ struct BatchMapping: Decodable {
     init(from decoder: any Decoder) throws {
         if let name = try? decoder.singleValueContainer().decode(String.self) {
             guard let kind = Self.kinds[name] else {
-                throw BatchError("mapping: one of \(Self.kinds.keys.sorted().joined(separator: ", ")), or four masks")
+                throw BatchError(
+                    "mapping: one of \(Self.kinds.keys.sorted().joined(separator: ", ")), or four masks")
             }
             mapping = kind
             return
@@ -95,7 +99,8 @@ struct BatchMapping: Decodable {
     }
 
     private static let kinds: [String: GenericMapping] = [
-        "file": FileKind.genericMapping, "key": RegistryKeyKind.genericMapping, "pipe": PipeKind.genericMapping,
+        "file": FileKind.genericMapping, "key": RegistryKeyKind.genericMapping,
+        "pipe": PipeKind.genericMapping,
         "token": TokenKind.genericMapping, "process": ProcessKind.genericMapping,
         "thread": ThreadKind.genericMapping, "directory": DirectoryObjectKind.genericMapping,
     ]
@@ -152,8 +157,10 @@ struct BatchPolicy: Decodable {
             rules: try rules.map { rule in
                 do {
                     return CentralPolicy.Rule(
-                        name: rule.name, appliesTo: try rule.appliesTo.map { try Condition(sddl: $0, domain: domain) },
-                        dacl: try Self.list(rule.dacl, domain), stagedDACL: try rule.staged.map { try Self.list($0, domain) })
+                        name: rule.name,
+                        appliesTo: try rule.appliesTo.map { try Condition(sddl: $0, domain: domain) },
+                        dacl: try Self.list(rule.dacl, domain),
+                        stagedDACL: try rule.staged.map { try Self.list($0, domain) })
                 } catch { throw BatchError("policies: the rule \"\(rule.name)\": \(error)") }
             })
     }

@@ -36,7 +36,9 @@ struct BatchToken: Decodable {
             present: PrivilegeSet(privileges.map(\.privilege)),
             enabled: PrivilegeSet(privileges.filter(\.isEnabled).map(\.privilege)))
         if let claims = try json.decodeIfPresent(BatchClaims.self, forKey: .claims) {
-            (fields.userClaims, fields.deviceClaims, fields.localClaims) = (claims.user, claims.device, claims.local)
+            (fields.userClaims, fields.deviceClaims, fields.localClaims) = (
+                claims.user, claims.device, claims.local
+            )
         }
         do {
             token = try Token(fields)
@@ -114,7 +116,9 @@ struct BatchIntegrity: Decodable {
         if let text, let level = Self.names[text.lowercased()] {
             self.level = level
         } else if let sid = text.flatMap(SID.init(_:)) {
-            guard sid.authority == 16, let rid = sid.rid else { throw BatchError("integrity: \(sid) is no level") }
+            guard sid.authority == 16, let rid = sid.rid else {
+                throw BatchError("integrity: \(sid) is no level")
+            }
             level = IntegrityLevel(rawValue: rid)
         } else {
             level = IntegrityLevel(rawValue: try BatchNumber(from: decoder).value)

@@ -68,7 +68,9 @@ extension Decoder {
         let known = Key.allCases.map(\.stringValue)
         for key in try container(keyedBy: AnyKey.self).allKeys where !known.contains(key.stringValue) {
             throw DecodingError.dataCorrupted(
-                .init(codingPath: codingPath, debugDescription: "the field \"\(key.stringValue)\" is not known"))
+                .init(
+                    codingPath: codingPath, debugDescription: "the field \"\(key.stringValue)\" is not known")
+            )
         }
         return try container(keyedBy: Key.self)
     }

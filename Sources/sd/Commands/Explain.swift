@@ -101,10 +101,12 @@ extension SdCommand {
             let stored = try authority.descriptor(at: path)
             let granted: AccessMask<FileKind>
             do {
-                granted = try AccessCheck.decide(stored.descriptor, token: token, desired: .maximumAllowed).granted
+                granted = try AccessCheck.decide(stored.descriptor, token: token, desired: .maximumAllowed)
+                    .granted
             } catch { throw ToolError("\(error)") }
             if output.json {
-                let rights = granted.isEmpty ? [] : granted.description.split(separator: " | ").map(String.init)
+                let rights =
+                    granted.isEmpty ? [] : granted.description.split(separator: " | ").map(String.init)
                 return try JSON.show(
                     Answer(path: stored.wire.path, user: user, granted: granted.rawValue, rights: rights))
             }

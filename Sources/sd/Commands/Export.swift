@@ -21,7 +21,8 @@ extension SdCommand {
         var form: ForeignForm
         @Argument(help: "The file or folder whose descriptor is read.", completion: .file())
         var path: String
-        @Option(help: "The file or folder that gets the attribute, if it is another one.", completion: .file())
+        @Option(
+            help: "The file or folder that gets the attribute, if it is another one.", completion: .file())
         var to: String?
         @Option(help: "A file for the attribute's value instead; - is standard output.", completion: .file())
         var file: String?
@@ -29,7 +30,9 @@ extension SdCommand {
 
         func validate() throws {
             guard form == .ntacl else { throw ValidationError("POSIX permissions can only be imported") }
-            guard file == nil || to == nil else { throw ValidationError("--to and --file exclude each other") }
+            guard file == nil || to == nil else {
+                throw ValidationError("--to and --file exclude each other")
+            }
         }
 
         func run() throws {

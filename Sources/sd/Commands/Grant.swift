@@ -30,13 +30,14 @@ struct EntryArguments: ParsableArguments {
     /// Adds an entry of this type to the object's DACL.
     func add(_ type: ACEType, _ authority: AuthorityClient) throws {
         let sid = try authority.trustee(named: name)
+        let mask = type.isDeny ? rights.denied : rights.mask
         try authority.changeDACL(at: path) { stored in
             guard inheritance == .none || stored.wire.container else {
                 throw ToolError("\(path) is no folder: nothing inherits from it")
             }
             var changed = stored.descriptor
             changed.dacl = try Entries.adding(
-                rights.mask.mapped.rawValue, for: sid, type: type, inheritance, to: changed.dacl)
+                mask.mapped.rawValue, for: sid, type: type, inheritance, to: changed.dacl)
             return changed
         }
     }
@@ -68,7 +69,9 @@ extension SdCommand {
                 Example:
                   sd deny bob write /srv/files/plan.txt
 
-                This takes READ_CONTROL and WRITE_DAC.
+                The words read, write, execute and modify are denied without SYNCHRONIZE, and
+                write and execute without READ_CONTROL, which opening for anything else takes,
+                too. Names and numbers are denied as they stand. This takes READ_CONTROL and WRITE_DAC.
                 """)
 
         @OptionGroup var entry: EntryArguments

@@ -34,14 +34,18 @@ extension SdCommand {
         var path: String
         @Option(help: "The file or folder to read from, if it is another one.", completion: .file())
         var from: String?
-        @Option(help: "With ntacl: a file that holds the attribute's value; - is standard input.", completion: .file())
+        @Option(
+            help: "With ntacl: a file that holds the attribute's value; - is standard input.",
+            completion: .file())
         var file: String?
         @Flag(help: "Print the descriptor as SDDL, and set nothing.")
         var show = false
         @OptionGroup var runtime: RuntimeOptions
 
         func validate() throws {
-            guard file == nil || from == nil else { throw ValidationError("--from and --file exclude each other") }
+            guard file == nil || from == nil else {
+                throw ValidationError("--from and --file exclude each other")
+            }
             guard file == nil || form == .ntacl else { throw ValidationError("--file goes with ntacl") }
         }
 

@@ -48,7 +48,9 @@ extension SdCommand {
 
         /// The descriptor of the folder that an object is in; `nil` where descriptors are not inherited: at the
         /// top of a managed root, and outside.
-        private func parent(of stored: StoredDescriptor, _ authority: AuthorityClient) throws -> SecurityDescriptor? {
+        private func parent(of stored: StoredDescriptor, _ authority: AuthorityClient) throws
+            -> SecurityDescriptor?
+        {
             guard stored.wire.managed, let slash = stored.wire.path.lastIndex(of: "/") else { return nil }
             let folder = String(stored.wire.path[..<slash])
             guard !(try authority.roots().contains(stored.wire.path)), !folder.isEmpty else { return nil }

@@ -58,7 +58,9 @@ extension SdCommand {
             if report.keptSacls > 0 {
                 Tool.say("SACLs left as they were, for want of SeSecurityPrivilege: \(report.keptSacls)")
             }
-            for failure in report.failures { Tool.say("  \(visible(failure.path)): \(visible(failure.reason))") }
+            for failure in report.failures {
+                Tool.say("  \(visible(failure.path)): \(visible(failure.reason))")
+            }
             let untold = report.refused - min(report.refused, UInt64(report.failures.count))
             if untold > 0 { Tool.say("  and \(untold) more") }
         }

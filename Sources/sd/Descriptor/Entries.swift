@@ -23,7 +23,8 @@ enum Entries {
     /// Adds rights for somebody, to the entry there is for the same people in the same way, or as a new entry in
     /// canonical order: what denies before what allows, both before what is inherited.
     static func adding(
-        _ mask: UInt32, for sid: SID, type: ACEType, _ inheritance: Inheritance, to list: SecurityDescriptor.List
+        _ mask: UInt32, for sid: SID, type: ACEType, _ inheritance: Inheritance,
+        to list: SecurityDescriptor.List
     ) throws -> SecurityDescriptor.List {
         guard case .present(let acl) = list else {
             throw ToolError("there is no DACL, so everyone has full access; give it one with `sd set` first")
@@ -32,8 +33,10 @@ enum Entries {
         let same = aces.firstIndex {
             $0.type == type && $0.flags == inheritance.flags && $0.sid == sid
         }
-        guard let entry = ACE(
-            type: type, flags: inheritance.flags, mask: mask | (same.map { aces[$0].mask } ?? 0), sid: sid)
+        guard
+            let entry = ACE(
+                type: type, flags: inheritance.flags, mask: mask | (same.map { aces[$0].mask } ?? 0), sid: sid
+            )
         else { throw ToolError("an entry of type \(type.rawValue) cannot be made") }
         if let same {
             aces[same] = entry

@@ -40,7 +40,8 @@ extension AuthorityClient {
             if let expected { $0.expected = expected }
         }
         // The client would take too long a message for a lost connection.
-        guard request.binary.count + request.expected.count + path.utf8.count < ControlPacket.largest - 64 else {
+        guard request.binary.count + request.expected.count + path.utf8.count < ControlPacket.largest - 64
+        else {
             throw ToolError("the descriptor is too large for a message to the authority")
         }
         _ = try call(.descriptorSet(request))

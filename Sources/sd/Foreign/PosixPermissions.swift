@@ -23,7 +23,8 @@ struct PosixPermissions {
         isDirectory = status.st_mode & S_IFMT == S_IFDIR
         isSticky = status.st_mode & S_ISVTX != 0
         access =
-            try Self.list(.accessACL, of: path) ?? PosixACL(mode: UInt16(truncatingIfNeeded: status.st_mode & 0o777))
+            try Self.list(.accessACL, of: path)
+            ?? PosixACL(mode: UInt16(truncatingIfNeeded: status.st_mode & 0o777))
         defaults = isDirectory ? try Self.list(.defaultACL, of: path) : nil
     }
 
