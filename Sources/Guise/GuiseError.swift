@@ -34,6 +34,8 @@ public enum GuiseError: Error, Sendable, Hashable {
     case notFound(String)
     /// There is one already.
     case alreadyExists(String)
+    /// Somebody else has changed it since it was read. Read it again.
+    case conflict(String)
     /// A limit of the authority, per process or per user, is reached.
     case limitReached(String)
     /// The request makes no sense to the authority.
@@ -49,6 +51,7 @@ public enum GuiseError: Error, Sendable, Hashable {
         case .accessDenied: self = .accessDenied(text)
         case .notFound: self = .notFound(text)
         case .alreadyExists: self = .alreadyExists(text)
+        case .conflict: self = .conflict(text)
         case .limit: self = .limitReached(text)
         case .noPrivilege: self = .privilegeNotHeld(text)
         case .integrity: self = .integrityTooHigh(text)
@@ -70,8 +73,8 @@ extension GuiseError: CustomStringConvertible {
             .alreadyAttached(let text), .notMediated(let text), .tooManyThreads(let text),
             .privilegeNotHeld(let text), .integrityTooHigh(let text), .restricted(let text),
             .peerGone(let text), .notAServerConnection(let text), .accessDenied(let text),
-            .notFound(let text), .alreadyExists(let text), .limitReached(let text), .invalid(let text),
-            .authorityFailed(let text):
+            .notFound(let text), .alreadyExists(let text), .conflict(let text), .limitReached(let text),
+            .invalid(let text), .authorityFailed(let text):
             text
         case .system(let call, let errno):
             "\(call) failed: \(errnoText(errno))"

@@ -291,6 +291,22 @@ package nonisolated struct WireRequest: Sendable {
     set {body = .capturedToken(newValue)}
   }
 
+  package var tokenFor: WireTokenFor {
+    get {
+      if case .tokenFor(let v)? = body {return v}
+      return WireTokenFor()
+    }
+    set {body = .tokenFor(newValue)}
+  }
+
+  package var propagate: WirePropagate {
+    get {
+      if case .propagate(let v)? = body {return v}
+      return WirePropagate()
+    }
+    set {body = .propagate(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -314,6 +330,8 @@ package nonisolated struct WireRequest: Sendable {
     case descriptorGet(WireDescriptorGet)
     case descriptorSet(WireDescriptorSet)
     case capturedToken(WireCapturedToken)
+    case tokenFor(WireTokenFor)
+    case propagate(WirePropagate)
 
   }
 
@@ -449,6 +467,14 @@ package nonisolated struct WireResponse: Sendable {
     set {body = .token(newValue)}
   }
 
+  package var propagated: WirePropagated {
+    get {
+      if case .propagated(let v)? = body {return v}
+      return WirePropagated()
+    }
+    set {body = .propagated(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -467,6 +493,7 @@ package nonisolated struct WireResponse: Sendable {
     case roots(WireRoots)
     case descriptor(WireDescriptor)
     case token(WireTokenView)
+    case propagated(WirePropagated)
 
   }
 
@@ -537,6 +564,9 @@ package nonisolated struct WireRefusal: Sendable {
 
     /// the authority failed; its log says how
     case `internal` // = 14
+
+    /// what was to be changed is not what it was when it was read; read it again
+    case conflict // = 15
     case UNRECOGNIZED(Int)
 
     package init() {
@@ -560,6 +590,7 @@ package nonisolated struct WireRefusal: Sendable {
       case 12: self = .alreadyAttached
       case 13: self = .unsupported
       case 14: self = .internal
+      case 15: self = .conflict
       default: self = .UNRECOGNIZED(rawValue)
       }
     }
@@ -581,6 +612,7 @@ package nonisolated struct WireRefusal: Sendable {
       case .alreadyAttached: return 12
       case .unsupported: return 13
       case .internal: return 14
+      case .conflict: return 15
       case .UNRECOGNIZED(let i): return i
       }
     }
@@ -602,6 +634,7 @@ package nonisolated struct WireRefusal: Sendable {
       .alreadyAttached,
       .unsupported,
       .internal,
+      .conflict,
     ]
 
   }
@@ -986,6 +1019,20 @@ package nonisolated struct WireTokenView: Sendable {
   fileprivate var _unixGroup: UInt32? = nil
 }
 
+/// The token that an account, or a Unix user without one, would get at a logon; a service's when it is started.
+/// By a name of any form, or a SID. For administrators, and for oneself. Of no session: its logon SID is S-1-5-5-0-0.
+package nonisolated struct WireTokenFor: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 /// Asked by `guise run` before it becomes the service.
 package nonisolated struct WireLaunch: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -1274,9 +1321,24 @@ package nonisolated struct WireDescriptorSet: Sendable {
 
   package var sddl: String = String()
 
+  /// instead of sddl
+  package var binary: Data = Data()
+
+  /// refused with CONFLICT unless this is the descriptor now; empty: none
+  package var expected: Data {
+    get {_expected ?? Data()}
+    set {_expected = newValue}
+  }
+  /// Returns true if `expected` has been explicitly set.
+  package var hasExpected: Bool {self._expected != nil}
+  /// Clears the value of `expected`. Subsequent reads from it will return its default value.
+  package mutating func clearExpected() {self._expected = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _expected: Data? = nil
 }
 
 package nonisolated struct WireDescriptor: Sendable {
@@ -1292,6 +1354,63 @@ package nonisolated struct WireDescriptor: Sendable {
   package var sddl: String = String()
 
   package var managed: Bool = false
+
+  /// a folder
+  package var container: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Gives everything below a folder under a managed root anew what it inherits: parents first, each object from the
+/// folder it is in. Decided with the caller's token: WRITE_DAC on the folder and on each object below;
+/// what is inherited of SACLs is changed by whoever holds SeSecurityPrivilege only.
+package nonisolated struct WirePropagate: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var path: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WirePropagated: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var changed: UInt64 = 0
+
+  /// inherit what they did before, or nothing
+  package var unchanged: UInt64 = 0
+
+  /// without WRITE_DAC, or failed; what lies below them was left alone
+  package var refused: UInt64 = 0
+
+  /// changed or not, their SACLs would have changed
+  package var keptSacls: UInt64 = 0
+
+  /// of those refused as many as fit in one message
+  package var failures: [WirePropagationFailure] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WirePropagationFailure: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var path: String = String()
+
+  /// one sentence
+  package var reason: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1312,7 +1431,7 @@ nonisolated extension WireAccountKind: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Request"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1582,6 +1701,32 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.body = .capturedToken(v)
         }
       }()
+      case 30: try {
+        var v: WireTokenFor?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .tokenFor(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .tokenFor(v)
+        }
+      }()
+      case 31: try {
+        var v: WirePropagate?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .propagate(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .propagate(v)
+        }
+      }()
       default: break
       }
     }
@@ -1679,6 +1824,14 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
       guard case .capturedToken(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
     }()
+    case .tokenFor?: try {
+      guard case .tokenFor(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
+    }()
+    case .propagate?: try {
+      guard case .propagate(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -1695,7 +1848,7 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Response"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1899,6 +2052,19 @@ nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.body = .token(v)
         }
       }()
+      case 31: try {
+        var v: WirePropagated?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .propagated(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .propagated(v)
+        }
+      }()
       default: break
       }
     }
@@ -1973,6 +2139,10 @@ nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._Messag
       guard case .token(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
     }()
+    case .propagated?: try {
+      guard case .propagated(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -2041,7 +2211,7 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
 }
 
 nonisolated extension WireRefusal.Reason: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNSPECIFIED\0\u{1}BAD_REQUEST\0\u{1}ACCESS_DENIED\0\u{1}NOT_FOUND\0\u{1}ALREADY_EXISTS\0\u{1}LIMIT\0\u{1}NO_PRIVILEGE\0\u{1}INTEGRITY\0\u{1}RESTRICTED\0\u{1}PEER_GONE\0\u{1}NOT_LOCAL\0\u{1}WRONG_NAMESPACE\0\u{1}ALREADY_ATTACHED\0\u{1}UNSUPPORTED\0\u{1}INTERNAL\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNSPECIFIED\0\u{1}BAD_REQUEST\0\u{1}ACCESS_DENIED\0\u{1}NOT_FOUND\0\u{1}ALREADY_EXISTS\0\u{1}LIMIT\0\u{1}NO_PRIVILEGE\0\u{1}INTEGRITY\0\u{1}RESTRICTED\0\u{1}PEER_GONE\0\u{1}NOT_LOCAL\0\u{1}WRONG_NAMESPACE\0\u{1}ALREADY_ATTACHED\0\u{1}UNSUPPORTED\0\u{1}INTERNAL\0\u{1}CONFLICT\0")
 }
 
 nonisolated extension WireAttach: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -2793,6 +2963,36 @@ nonisolated extension WireTokenView: SwiftProtobuf.Message, SwiftProtobuf._Messa
   }
 }
 
+nonisolated extension WireTokenFor: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TokenFor"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireTokenFor, rhs: WireTokenFor) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireLaunch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Launch"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}account\0")
@@ -3387,7 +3587,7 @@ nonisolated extension WireDescriptorGet: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireDescriptorSet: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DescriptorSet"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}sddl\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}sddl\0\u{1}binary\0\u{1}expected\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3397,24 +3597,38 @@ nonisolated extension WireDescriptorSet: SwiftProtobuf.Message, SwiftProtobuf._M
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.path) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.sddl) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.binary) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self._expected) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.path.isEmpty {
       try visitor.visitSingularStringField(value: self.path, fieldNumber: 1)
     }
     if !self.sddl.isEmpty {
       try visitor.visitSingularStringField(value: self.sddl, fieldNumber: 2)
     }
+    if !self.binary.isEmpty {
+      try visitor.visitSingularBytesField(value: self.binary, fieldNumber: 3)
+    }
+    try { if let v = self._expected {
+      try visitor.visitSingularBytesField(value: v, fieldNumber: 4)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireDescriptorSet, rhs: WireDescriptorSet) -> Bool {
     if lhs.path != rhs.path {return false}
     if lhs.sddl != rhs.sddl {return false}
+    if lhs.binary != rhs.binary {return false}
+    if lhs._expected != rhs._expected {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3422,7 +3636,7 @@ nonisolated extension WireDescriptorSet: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireDescriptor: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Descriptor"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}binary\0\u{1}sddl\0\u{1}managed\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}binary\0\u{1}sddl\0\u{1}managed\0\u{1}container\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3434,6 +3648,7 @@ nonisolated extension WireDescriptor: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 2: try { try decoder.decodeSingularBytesField(value: &self.binary) }()
       case 3: try { try decoder.decodeSingularStringField(value: &self.sddl) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.managed) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.container) }()
       default: break
       }
     }
@@ -3452,6 +3667,9 @@ nonisolated extension WireDescriptor: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if self.managed != false {
       try visitor.visitSingularBoolField(value: self.managed, fieldNumber: 4)
     }
+    if self.container != false {
+      try visitor.visitSingularBoolField(value: self.container, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3460,6 +3678,122 @@ nonisolated extension WireDescriptor: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.binary != rhs.binary {return false}
     if lhs.sddl != rhs.sddl {return false}
     if lhs.managed != rhs.managed {return false}
+    if lhs.container != rhs.container {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePropagate: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Propagate"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.path) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.path.isEmpty {
+      try visitor.visitSingularStringField(value: self.path, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePropagate, rhs: WirePropagate) -> Bool {
+    if lhs.path != rhs.path {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePropagated: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Propagated"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}changed\0\u{1}unchanged\0\u{1}refused\0\u{3}kept_sacls\0\u{1}failures\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.changed) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.unchanged) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.refused) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.keptSacls) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.failures) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.changed != 0 {
+      try visitor.visitSingularUInt64Field(value: self.changed, fieldNumber: 1)
+    }
+    if self.unchanged != 0 {
+      try visitor.visitSingularUInt64Field(value: self.unchanged, fieldNumber: 2)
+    }
+    if self.refused != 0 {
+      try visitor.visitSingularUInt64Field(value: self.refused, fieldNumber: 3)
+    }
+    if self.keptSacls != 0 {
+      try visitor.visitSingularUInt64Field(value: self.keptSacls, fieldNumber: 4)
+    }
+    if !self.failures.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.failures, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePropagated, rhs: WirePropagated) -> Bool {
+    if lhs.changed != rhs.changed {return false}
+    if lhs.unchanged != rhs.unchanged {return false}
+    if lhs.refused != rhs.refused {return false}
+    if lhs.keptSacls != rhs.keptSacls {return false}
+    if lhs.failures != rhs.failures {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePropagationFailure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PropagationFailure"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}reason\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.path) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.path.isEmpty {
+      try visitor.visitSingularStringField(value: self.path, fieldNumber: 1)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePropagationFailure, rhs: WirePropagationFailure) -> Bool {
+    if lhs.path != rhs.path {return false}
+    if lhs.reason != rhs.reason {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -41,7 +41,9 @@ final class ChildProcess {
     /// Sends a command and leaves its answer for ``answer()``.
     func tell(_ command: String) throws {
         let line = Array((command + "\n").utf8)
-        guard write(input, line, line.count) == line.count else { throw BenchError("\(name) takes no commands") }
+        guard write(input, line, line.count) == line.count else {
+            throw BenchError("\(name) takes no commands")
+        }
     }
 
     /// The next line of output.

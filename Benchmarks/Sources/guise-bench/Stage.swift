@@ -20,11 +20,14 @@ final class Stage {
 
     init() throws {
         guard geteuid() == 0 else {
-            throw BenchError("this suite starts an authority and services, which takes root: run it with sudo")
+            throw BenchError(
+                "this suite starts an authority and services, which takes root: run it with sudo")
         }
         tools = try Self.findTools()
         var template = Array("/tmp/guise-bench.XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw BenchError("mkdtemp: \(String(cString: strerror(errno)))") }
+        guard mkdtemp(&template) != nil else {
+            throw BenchError("mkdtemp: \(String(cString: strerror(errno)))")
+        }
         directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
         program = directory + "/guise-bench"
         chmod(directory, 0o755)
@@ -37,7 +40,8 @@ final class Stage {
             chown(directory + "/" + name, owner, owner)
         }
         for (file, mode, owner) in [
-            (directory + "/managed/alice.txt", 0o600, 0), (directory + "/private/alice.txt", 0o600, Self.alice),
+            (directory + "/managed/alice.txt", 0o600, 0),
+            (directory + "/private/alice.txt", 0o600, Self.alice),
             (directory + "/public/all.txt", 0o644, 0),
         ] as [(String, mode_t, UInt32)] {
             close(open(file, O_CREAT | O_WRONLY | O_CLOEXEC, mode))
@@ -48,7 +52,8 @@ final class Stage {
         chmod(program, 0o755)
         let log = directory + "/guised.log"
         authority = try ChildProcess([
-            program, "--worker-authority", tools + "/guised", log, "--state", directory + "/state", "--runtime", directory + "/run",
+            program, "--worker-authority", tools + "/guised", log, "--state", directory + "/state",
+            "--runtime", directory + "/run",
         ])
         do {
             try awaitAuthority(log)
@@ -115,7 +120,9 @@ final class Stage {
         let root = #filePath.split(separator: "/").dropLast(4).joined(separator: "/")
         let tools = "/" + root + "/.build/release"
         for tool in ["guised", "guise"] where access(tools + "/" + tool, X_OK) != 0 {
-            throw BenchError("there is no \(tools)/\(tool); build it, `swift build -c release`, or name its directory in $GUISE_TOOLS")
+            throw BenchError(
+                "there is no \(tools)/\(tool); build it, `swift build -c release`, or name its directory in $GUISE_TOOLS"
+            )
         }
         return tools
     }

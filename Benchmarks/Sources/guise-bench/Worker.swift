@@ -25,7 +25,8 @@ final class Worker {
             throw BenchError("\(arguments[2]): \(String(cString: strerror(errno)))")
         case "--worker-plain":
             // As a user who owns the files.
-            guard let uid = UInt32(arguments[2]), setgroups(0, nil) == 0, setgid(uid) == 0, setuid(uid) == 0 else {
+            guard let uid = UInt32(arguments[2]), setgroups(0, nil) == 0, setgid(uid) == 0, setuid(uid) == 0
+            else {
                 throw BenchError("becoming uid \(arguments[2]) failed")
             }
             try Worker(isService: false, path: arguments[3]).serve()

@@ -49,6 +49,7 @@ static const uint32_t GUISE_S_IFBLK = 0060000;
 static const uint32_t GUISE_S_IFSOCK = 0140000;
 
 static const int32_t GUISE_AT_SYMLINK_NOFOLLOW = 0x100;
+static const int32_t GUISE_AT_NO_AUTOMOUNT = 0x800;
 static const int32_t GUISE_AT_EMPTY_PATH = 0x1000;
 static const int32_t GUISE_AT_EACCESS = 0x200;
 static const uint32_t GUISE_IN_DONT_FOLLOW = 0x02000000;

@@ -34,6 +34,21 @@ enum UnixNames {
         }
     }
 
+    /// The groups that a user gets at login: the primary one first, and then the others.
+    static func logonGroups(ofUser uid: UInt32) -> (primary: UInt32, others: [UInt32])? {
+        let entry = lookUp { (entry: inout passwd, buffer, size, found) in
+            getpwuid_r(uid, &entry, buffer, size, &found)
+        } read: {
+            (name: String(cString: $0.pw_name), group: $0.pw_gid)
+        }
+        guard let entry else { return nil }
+        // No process has more (NGROUPS_MAX).
+        var groups = [gid_t](repeating: 0, count: 65_536)
+        var count = Int32(groups.count)
+        guard getgrouplist(entry.name, entry.group, &groups, &count) >= 0 else { return (entry.group, []) }
+        return (entry.group, groups.prefix(Int(count)).filter { $0 != entry.group })
+    }
+
     /// Calls one of the reentrant functions with a buffer that grows until the entry fits.
     private static func lookUp<Entry: BitwiseCopyable, Value>(
         _ call: (inout Entry, UnsafeMutablePointer<CChar>, Int, inout UnsafeMutablePointer<Entry>?) -> Int32,

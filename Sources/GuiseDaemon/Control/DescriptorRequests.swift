@@ -7,8 +7,9 @@ import GuiseProtocol
 final class DescriptorRequests {
     private let files = UnixFiles()
     private let roots: ManagedRoots
+    private let sessions: LogonSessions
 
-    init(roots: ManagedRoots) { self.roots = roots }
+    init(roots: ManagedRoots, sessions: LogonSessions) { (self.roots, self.sessions) = (roots, sessions) }
 
     func get(
         _ request: WireDescriptorGet, _ logon: Logon, _ domain: SID
@@ -17,49 +18,98 @@ final class DescriptorRequests {
         let descriptor = try read(object, request.path)
         try require(.readControl, descriptor, logon, request.path)
         var answer = WireDescriptor()
-        answer.path = kernelPath(of: object.number).map { String(decoding: $0, as: UTF8.self) } ?? request.path
+        answer.path = name(of: object) ?? request.path
         answer.binary = .init(descriptor.bytes)
         answer.sddl = descriptor.sddl(domain: domain)
         answer.managed = isManaged
+        answer.container = isDirectory(object)
         return .descriptor(answer)
     }
 
     func set(
         _ request: WireDescriptorSet, _ logon: Logon, _ domain: SID, isAdministrator: Bool
     ) throws(Refused) -> WireResponse.OneOf_Body {
-        let wanted: SecurityDescriptor
-        do {
-            wanted = try SecurityDescriptor(sddl: request.sddl, domain: domain)
-        } catch { throw Refused(.badRequest, "\(request.sddl): \(error)") }
+        let wanted = try wanted(request, domain)
         let (object, isManaged) = try find(request.path, logon)
         guard isManaged || isAdministrator else {
             throw Refused(.accessDenied, "outside managed roots only an administrator gives objects descriptors")
         }
-        var descriptor: SecurityDescriptor
-        if case .failure(let failure) = StoredDescriptor.read(of: object.number, { _ in }), failure.errno == ENODATA {
+        try StoredDescriptor.changes.withLock { _ throws(Refused) in
+            let changed = try changed(object, request, wanted, logon, isAdministrator: isAdministrator)
+            let error = StoredDescriptor.write(changed.bytes, to: object.number)
+            guard error == 0 else { throw Refused(.internal, "\(request.path): \(errnoText(-error))") }
+        }
+        return .done(.init())
+    }
+
+    /// Has everything below a folder inherit anew. The work takes a thread of its own.
+    func propagate(_ request: WirePropagate, _ logon: Logon) throws(Refused) -> Requests.Work {
+        let (object, isManaged) = try find(request.path, logon)
+        guard isManaged, isDirectory(object) else {
+            throw Refused(.badRequest, "\(request.path) is no folder under a managed root; nothing inherits from it")
+        }
+        let descriptor = try read(object, request.path)
+        try require(.writeDAC, descriptor, logon, request.path)
+        let path = name(of: object) ?? request.path
+        return { [sessions] () throws(Refused) in
+            var propagation = DescriptorPropagation(token: logon.token.token, sessions: sessions)
+            propagation.descend(object.number, path, from: descriptor)
+            return .propagated(propagation.report)
+        }
+    }
+
+    private func wanted(_ request: WireDescriptorSet, _ domain: SID) throws(Refused) -> SecurityDescriptor {
+        do {
+            return request.binary.isEmpty
+                ? try SecurityDescriptor(sddl: request.sddl, domain: domain)
+                : try SecurityDescriptor(bytes: Array(request.binary))
+        } catch { throw Refused(.badRequest, request.binary.isEmpty ? "\(request.sddl): \(error)" : "\(error)") }
+    }
+
+    /// What the object's descriptor is to be, if the caller may have it so.
+    private func changed(
+        _ object: OwnedDescriptor, _ request: WireDescriptorSet, _ wanted: SecurityDescriptor, _ logon: Logon,
+        isAdministrator: Bool
+    ) throws(Refused) -> SecurityDescriptor {
+        if case .none = StoredDescriptor.reading(of: object.number) {
+            try expect([], request)
             // An object that has none: whoever administers the machine gives it its first.
             guard isAdministrator, wanted.owner != nil else {
-                throw Refused(.accessDenied, "\(request.path) has no descriptor: an administrator sets one with an owner")
+                throw Refused(
+                    .accessDenied, "\(request.path) has no descriptor: an administrator sets one with an owner")
             }
-            descriptor = wanted
-        } else {
-            descriptor = try read(object, request.path)
-            var rights: AccessMask<FileKind> = []
-            if wanted.owner != nil || wanted.group != nil { rights.insert(.writeOwner) }
-            if wanted.dacl != .absent { rights.insert(.writeDAC) }
-            if wanted.sacl != .absent { rights.insert(.accessSystemSecurity) }
-            guard rights != [] else { throw Refused(.badRequest, "\"\(request.sddl)\" sets nothing") }
-            try require(rights, descriptor, logon, request.path)
-            if let owner = wanted.owner, owner != descriptor.owner {
-                guard logon.token.token.mayOwn(owner) else {
-                    throw Refused(.accessDenied, "\(owner) may not be made the owner: it takes SeRestorePrivilege")
-                }
-            }
-            descriptor = descriptor.replaced(by: wanted)
+            return wanted
         }
-        let error = StoredDescriptor.write(descriptor.bytes, to: object.number)
-        guard error == 0 else { throw Refused(.internal, "\(request.path): \(errnoText(-error))") }
-        return .done(.init())
+        let descriptor = try read(object, request.path)
+        var rights: AccessMask<FileKind> = []
+        if wanted.owner != nil || wanted.group != nil { rights.insert(.writeOwner) }
+        if wanted.dacl != .absent { rights.insert(.writeDAC) }
+        if wanted.sacl != .absent { rights.insert(.accessSystemSecurity) }
+        guard rights != [] else { throw Refused(.badRequest, "\"\(request.sddl)\" sets nothing") }
+        try require(rights, descriptor, logon, request.path)
+        if let owner = wanted.owner, owner != descriptor.owner {
+            guard logon.token.token.mayOwn(owner) else {
+                throw Refused(.accessDenied, "\(owner) may not be made the owner: it takes SeRestorePrivilege")
+            }
+        }
+        try expect(descriptor.bytes, request)
+        return descriptor.replaced(by: wanted)
+    }
+
+    /// Whoever changes what they have read says what that was, so that no change made meanwhile is lost.
+    private func expect(_ bytes: [UInt8], _ request: WireDescriptorSet) throws(Refused) {
+        guard !request.hasExpected || request.expected.elementsEqual(bytes) else {
+            throw Refused(.conflict, "the descriptor of \(request.path) was changed by somebody else meanwhile")
+        }
+    }
+
+    private func name(of object: OwnedDescriptor) -> String? {
+        kernelPath(of: object.number).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    private func isDirectory(_ object: OwnedDescriptor) -> Bool {
+        var status = statx()
+        return guise_stat(object.number, "", GUISE_AT_EMPTY_PATH, &status) == 0 && status.isDirectory
     }
 
     private func find(_ path: String, _ logon: Logon) throws(Refused) -> (OwnedDescriptor, managed: Bool) {
@@ -88,18 +138,12 @@ final class DescriptorRequests {
     }
 
     private func read(_ object: OwnedDescriptor, _ path: String) throws(Refused) -> SecurityDescriptor {
-        let stored = StoredDescriptor.read(of: object.number) { bytes -> Result<SecurityDescriptor, DescriptorError> in
-            do throws(DescriptorError) {
-                return .success(try SecurityDescriptor(bytes: bytes.bytes))
-            } catch { return .failure(error) }
-        }
-        switch stored {
-        case .success(.success(let descriptor)): return descriptor
-        case .success(.failure(let error)):
+        switch StoredDescriptor.reading(of: object.number) {
+        case .descriptor(let descriptor): return descriptor
+        case .damaged(let error):
             throw Refused(.internal, "\(path) carries a damaged security descriptor: \(error)")
-        case .failure(let failure) where failure.errno == ENODATA:
-            throw Refused(.notFound, "\(path) carries no security descriptor; its Unix mode decides")
-        case .failure(let failure): throw Refused(.internal, "\(path): \(errnoText(failure.errno))")
+        case .none: throw Refused(.notFound, "\(path) carries no security descriptor; its Unix mode decides")
+        case .failed(let error): throw Refused(.internal, "\(path): \(errnoText(error))")
         }
     }
 

@@ -44,7 +44,7 @@ extension Refused {
             switch error {
             case .tooManyGroups: .limit
             case .unknownAccount: .notFound
-            case .notAService: .badRequest
+            case .notAService, .noUser: .badRequest
             }
         self.init(reason, error.description)
     }

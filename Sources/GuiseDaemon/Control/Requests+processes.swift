@@ -46,6 +46,24 @@ extension Requests {
         }
     }
 
+    /// The token that an account would get.
+    func tokenFor(_ request: WireTokenFor, _ client: ControlClient) throws(Refused) -> Answer {
+        let asking = try logon(client).token.token.user
+        let isAdministrator = isAdministrator(client)
+        let directory = accounts.directory
+        return .later { () throws(Refused) in
+            let logon: Logon
+            do throws(LogonError) {
+                logon = try NominalLogon.of(request.name, directory)
+            } catch { throw Refused(error) }
+            guard isAdministrator || logon.token.token.user == asking else {
+                throw Refused(
+                    .accessDenied, "the token of \(quoted(request.name)) is shown to itself and to administrators only")
+            }
+            return .token(WireTokenView(logon.token, credentials: logon.credentials, names: directory))
+        }
+    }
+
     /// The process, if the caller may look at it: by the process's descriptor, PROCESS_QUERY_INFORMATION.
     private func subject(_ pid: Int32, _ client: ControlClient) throws(Refused) -> Subject {
         if pid == client.pid {

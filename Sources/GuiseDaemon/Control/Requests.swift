@@ -34,7 +34,7 @@ final class Requests {
         context = MediationContext(
             roots: ManagedRoots(), sessions: sessions, processes: ProcessDirectory(), audit: audit)
         capture = try PeerCapture(registrations: registrations, tokens: tokens, processes: context.processes)
-        descriptors = DescriptorRequests(roots: context.roots)
+        descriptors = DescriptorRequests(roots: context.roots, sessions: sessions)
         roots = RootRequests(accounts: accounts, roots: context.roots)
         roots.openAll(audit)
     }
@@ -82,6 +82,9 @@ final class Requests {
             return .now(
                 try descriptors.set(
                     request, try logon(client), accounts.machine, isAdministrator: isAdministrator(client)))
+        case .propagate(let request):
+            return .later(try descriptors.propagate(request, try logon(client)))
+        case .tokenFor(let request): return try tokenFor(request, client)
         case nil:
             throw Refused(.unsupported, "this authority does not know the request")
         }

@@ -212,22 +212,14 @@ private struct Adoption {
         _ body: (Int32, statx, String, SecurityDescriptor?) throws(Refused) -> SecurityDescriptor?
     ) throws(Refused) {
         guard depth < Self.deepest else { throw Refused(.badRequest, "\(name) lies deeper than \(Self.deepest) folders") }
-        var how = open_how(OpenRequest.Flag.directory | OpenRequest.Flag.closeOnExec)
-        let open = guise_openat2(directory, ".", &how)
-        guard open >= 0, let stream = fdopendir(open) else {
-            if open >= 0 { close(open) }
+        guard let entries = directoryEntries(of: directory) else {
             throw Refused(.internal, "\(name) cannot be listed: \(errnoText(guise_errno()))")
         }
-        defer { closedir(stream) }
-        while let entry = readdir(stream) {
-            let bytes = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { Array(UnsafeBufferPointer(start: $0, count: 256)) }
-            }.prefix { $0 != 0 }
-            if bytes.elementsEqual([0x2E]) || bytes.elementsEqual([0x2E, 0x2E]) { continue }
-            let child = name + "/" + String(decoding: bytes.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        for entry in entries {
+            let child = name + "/" + text(ofName: entry)
             var how = open_how(
                 OpenRequest.Flag.path | OpenRequest.Flag.noFollow | OpenRequest.Flag.closeOnExec)
-            let found = guise_openat2(directory, Array(bytes) + [0], &how)
+            let found = guise_openat2(directory, entry, &how)
             guard found >= 0 else { throw Refused(.internal, "\(child): \(errnoText(-found))") }
             let object = OwnedDescriptor(found)
             var status = statx()

@@ -103,7 +103,7 @@ final class FileOpener {
         guard request.resolve == 0, caller.token.holds(.changeNotify) else { return nil }
         var at = rest
         while at < path.count, path[at] == 0x2F { at += 1 }
-        if let file = openFile(root, path.baseAddress! + at, request, caller) { return .descriptor(file) }
+        if let file = openFile(root, path, from: at, request, caller) { return .descriptor(file) }
         let how = open_how(
             OpenRequest.Flag.path | OpenRequest.Flag.noFollow,
             resolve: Self.staysBelow)
@@ -127,28 +127,49 @@ final class FileOpener {
 
     /// The usual case of ``openBelow(_:_:_:_:_:_:)`` at half its cost: a regular file that is there and may be
     /// opened. nil: whatever else it is, it has to be found out the long way.
-    ///
-    /// Opening has effects of its own (a lease is broken, a device starts), so nothing is opened unless what the
-    /// path stands for is a file whose descriptor allows it. Something else may stand there by then: the
-    /// descriptor of what was opened decides.
     private func openFile(
-        _ root: OpenRoot, _ path: UnsafePointer<CChar>, _ request: OpenRequest, _ caller: Caller
+        _ root: OpenRoot, _ path: UnsafeBufferPointer<CChar>, from start: Int, _ request: OpenRequest,
+        _ caller: Caller
     ) -> Int32? {
         let flag = OpenRequest.Flag.self
         let special = flag.exclusive | flag.truncate | flag.temporary | flag.path | flag.directory
         guard !request.has(special) else { return nil }
+        guard let slash = path[start...].lastIndex(of: 0x2F) else {
+            return openFile(root.descriptor, path.baseAddress! + start, request, caller)
+        }
+        // Only openat2 can be kept from following links, so the last name is asked about in its own directory.
+        let directory = withUnsafeTemporaryAllocation(of: CChar.self, capacity: slash - start + 1) { parent in
+            memcpy(parent.baseAddress!, path.baseAddress! + start, slash - start)
+            parent[slash - start] = 0
+            return files.openAsAuthority(
+                root.descriptor, parent.baseAddress!,
+                open_how(flag.path | flag.directory, resolve: Self.staysBelow))
+        }
+        guard directory >= 0 else { return nil }
+        defer { close(directory) }
+        return openFile(directory, path.baseAddress! + slash + 1, request, caller)
+    }
+
+    /// Opening has effects of its own (a lease is broken, a device starts), so nothing is opened unless what the
+    /// name stands for is a file whose descriptor allows it. Something else may stand there by then: the
+    /// descriptor of what was opened decides.
+    private func openFile(
+        _ directory: Int32, _ name: UnsafePointer<CChar>, _ request: OpenRequest, _ caller: Caller
+    ) -> Int32? {
+        let flag = OpenRequest.Flag.self
         var status = statx()
-        guard guise_stat(root.descriptor, path, GUISE_AT_SYMLINK_NOFOLLOW, &status) == 0, status.isRegular
+        guard guise_stat(directory, name, GUISE_AT_SYMLINK_NOFOLLOW | GUISE_AT_NO_AUTOMOUNT, &status) == 0,
+            status.isRegular
         else { return nil }
         let rights = request.rights(onDirectory: false)
         func isAllowed(_ bytes: UnsafeRawBufferPointer) -> Bool {
             (try? AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights))?.isAllowed == true
         }
         let asked = Foreseen.Question(status, rights, caller.token)
-        guard foreseen.contains(asked) || StoredDescriptor.read(at: root.descriptor, path, isAllowed) == true
+        guard foreseen.contains(asked) || StoredDescriptor.read(at: directory, name, isAllowed) == true
         else { return nil }
         let flags = request.flags & ~flag.create | flag.noFollow | flag.nonBlocking
-        let found = files.openAsAuthority(root.descriptor, path, open_how(flags, resolve: Self.staysBelow))
+        let found = files.openAsAuthority(directory, name, open_how(flags, resolve: Self.staysBelow))
         guard found >= 0 else { return nil }
         guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0, status.isRegular,
             case .success(true) = StoredDescriptor.read(of: found, isAllowed)

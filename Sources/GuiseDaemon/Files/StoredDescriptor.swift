@@ -1,6 +1,7 @@
 import AccessControl
 import CGuise
 import Glibc
+import Synchronization
 
 /// The security descriptor that an object carries in its extended attribute.
 enum StoredDescriptor {
@@ -13,6 +14,9 @@ enum StoredDescriptor {
     }
     /// The most bytes an extended attribute holds.
     static let largest = 65_536
+
+    /// Held by whoever reads a descriptor and writes it back changed, so that no two changes meet.
+    static let changes = Mutex(())
 
     /// Reads the descriptor of what a path stands for: to know beforehand, not to decide. Whoever opens the path
     /// may find something else there.
@@ -46,6 +50,28 @@ enum StoredDescriptor {
     }
 
     struct Failure: Error { let errno: Int32 }
+
+    /// What an object carries.
+    enum Reading {
+        case descriptor(SecurityDescriptor)
+        case none
+        case damaged(DescriptorError)
+        /// An errno value.
+        case failed(Int32)
+    }
+
+    /// Reads and checks the descriptor of an open object (O_PATH will do).
+    static func reading(of descriptor: Int32) -> Reading {
+        let stored = read(of: descriptor) { bytes -> Reading in
+            do throws(DescriptorError) {
+                return .descriptor(try SecurityDescriptor(bytes: bytes.bytes))
+            } catch { return .damaged(error) }
+        }
+        switch stored {
+        case .success(let reading): return reading
+        case .failure(let failure): return failure.errno == ENODATA ? .none : .failed(failure.errno)
+        }
+    }
 
     static func write(_ bytes: [UInt8], to descriptor: Int32) -> Int32 {
         guise_xattr_set(descriptor, name, bytes, bytes.count)

@@ -32,7 +32,7 @@ final class MediatorPool: Sendable {
     private static let queuedWithin = 2_000
     /// So many traps in a row that had been waiting call for one more thread.
     private static let queuedBeforeHelp = 8
-    /// After so many traps in a row that had not, a thread leaves the work to another.
+    /// After so many traps in a row that had not, a thread leaves the work to another that took some, too.
     private static let calmBeforeRest = 32
     private static let processorCount = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
 
@@ -71,8 +71,7 @@ final class MediatorPool: Sendable {
     /// Starts mediating; false when no thread could be started.
     func start() -> Bool {
         _ = guise_notification_wake_synchronously(service.listener)
-        // One takes the seat; the other finds it taken and is the lookout.
-        let started = state.withLock { addThread(&$0) && addThread(&$0) }
+        let started = state.withLock { addThread(&$0, asLookout: false) && addThread(&$0, asLookout: true) }
         if !started { stop() }
         return started
     }
@@ -92,38 +91,43 @@ final class MediatorPool: Sendable {
         }
     }
 
-    private func addThread(_ state: inout State) -> Bool {
-        guard state.count < Self.largestThreadCount else { return false }
+    private func addThread(_ state: inout State, asLookout: Bool) -> Bool {
+        guard state.count < Self.largestThreadCount,
+            SystemThread.start("guise-mediate", { self.run(asLookout: asLookout) })
+        else { return false }
         state.count += 1
-        state.activeCount += 1
-        if SystemThread.start("guise-mediate", { self.run() }) { return true }
-        state.count -= 1
-        state.activeCount -= 1
-        return false
+        if asLookout { state.hasLookout = true } else { state.activeCount += 1 }
+        return true
     }
 
-    private func run() {
+    private func run(asLookout: Bool) {
         let tid = guise_gettid()
         state.withLock { _ = $0.threads.insert(tid) }
         let mediator = Mediator(context)
+        if asLookout { keepLookout() }
         var last: UInt32 = 0
         var queued = 0
         var calm = 0
+        var calmSince: UInt64 = 0
+        var isSuperfluous = false
         while !service.hasEnded {
             let hasSeat =
-                calm < Self.calmBeforeRest
-                && isSeatTaken.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing)
-                    .exchanged
+                !isSuperfluous
+                && isSeatTaken.compareExchange(
+                    expected: false, desired: true, ordering: .acquiringAndReleasing
+                )
+                .exchanged
             guard hasSeat else {
                 queued = 0
                 calm = 0
+                isSuperfluous = false
                 if rest() { continue }
                 break
             }
             let start = now()
             var notification = guise_notification()
             let error = guise_notification_receive(service.listener, &notification)
-            taken.add(1, ordering: .sequentiallyConsistent)
+            let count = taken.add(1, ordering: .sequentiallyConsistent).newValue
             isSeatTaken.store(false, ordering: .releasing)
             guard error == 0 else {
                 if error == -EINTR || error == -ENOENT { continue }
@@ -139,6 +143,13 @@ final class MediatorPool: Sendable {
             queued = isQueued ? queued + 1 : 0
             calm = isQueued ? 0 : calm + 1
             last = notification.tid
+            if calm == 0 { calmSince = count }
+            if calm == Self.calmBeforeRest {
+                // Those who took none meanwhile may be held up, so the work is not left to them.
+                isSuperfluous = count - calmSince > UInt64(2 * calm)
+                calm = 0
+                calmSince = count
+            }
             if queued == Self.queuedBeforeHelp {
                 queued = 0
                 callForHelp()
@@ -189,26 +200,33 @@ final class MediatorPool: Sendable {
         case .none:
             return false
         case .spare:
+            // Woken to be the next lookout.
             while !spares.wait(), !service.hasEnded {}
-            state.withLock { $0.activeCount += 1 }
+            keepLookout()
         case .lookout:
             keepLookout()
-            state.withLock { state in
-                state.hasLookout = false
-                state.activeCount += 1
-                if state.spareCount > 0 {
-                    state.spareCount -= 1
-                    spares.signal()
-                } else {
-                    _ = addThread(&state)
-                }
-            }
         }
         return true
     }
 
-    /// Returns when there is work for one thread more.
+    /// Returns when there is work for one thread more, with another one on the lookout: at no time may all be held
+    /// up and none see it.
     private func keepLookout() {
+        look()
+        state.withLock { state in
+            state.activeCount += 1
+            guard !service.hasEnded else { return }
+            if state.spareCount > 0 {
+                state.spareCount -= 1
+                spares.signal()
+            } else if !addThread(&state, asLookout: true) {
+                // The next one that rests.
+                state.hasLookout = false
+            }
+        }
+    }
+
+    private func look() {
         var seen = taken.load(ordering: .sequentiallyConsistent)
         var quiet = 0
         while !service.hasEnded {

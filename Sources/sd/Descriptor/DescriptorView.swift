@@ -21,13 +21,8 @@ struct DescriptorView: Encodable {
     let dacl: String
     let entries: [Entry]
 
-    init(_ wire: WireDescriptor, names authority: AuthorityClient) throws {
-        let descriptor: SecurityDescriptor
-        do {
-            descriptor = try SecurityDescriptor(bytes: Array(wire.binary))
-        } catch {
-            throw ToolError("the descriptor of \(wire.path) is damaged: \(error)")
-        }
+    init(_ stored: StoredDescriptor, names authority: AuthorityClient) throws {
+        let (wire, descriptor) = (stored.wire, stored.descriptor)
         let aces = descriptor.dacl.aces.map { ("DACL", $0) } + descriptor.sacl.aces.map { ("SACL", $0) }
         let sids = [descriptor.owner, descriptor.group].compactMap(\.self) + aces.compactMap(\.1.sid)
         let names = try authority.names(of: Set(sids.map(\.description)).sorted())
@@ -83,24 +78,12 @@ struct DescriptorView: Encodable {
     }
 
     private static func rights(of ace: ACE) -> String {
-        guard ace.type == .mandatoryLabel else { return rights(of: AccessMask(rawValue: ace.mask)) }
+        guard ace.type == .mandatoryLabel else { return AccessMask<FileKind>(rawValue: ace.mask).words }
         let policy = MandatoryPolicy(rawValue: ace.mask)
         let names: [(MandatoryPolicy, String)] = [
             (.noWriteUp, "no write up"), (.noReadUp, "no read up"), (.noExecuteUp, "no execute up"),
         ]
         return names.filter { policy.contains($0.0) }.map(\.1).joined(separator: " | ")
-    }
-
-    /// The rights that people think in where they are all there is, else every one of them.
-    private static func rights(of mask: AccessMask<FileKind>) -> String {
-        if mask == .allAccess { return "full access" }
-        let usual: [(AccessMask<FileKind>, String)] = [
-            (.allRead, "read"), (.allWrite, "write"), (.allExecute, "execute"),
-        ]
-        let contained = usual.filter { mask.isSuperset(of: $0.0) }
-        let together = contained.reduce(into: AccessMask<FileKind>()) { $0.formUnion($1.0) }
-        return together == mask && !contained.isEmpty
-            ? contained.map(\.1).joined(separator: ", ") : mask.description
     }
 
     private static func names(of flags: ACEFlags) -> [String] {
