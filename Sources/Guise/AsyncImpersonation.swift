@@ -13,6 +13,9 @@ extension Connection {
     /// It does not follow into unstructured tasks (`Task.detached`, and `Task {}` when it outlives `body`), nor
     /// onto the main actor or an actor with an executor of its own: these run as the service.
     ///
+    /// A ``revertToSelf()`` in `body` lasts until the task is suspended, which an `await` may or may not do: end the
+    /// body instead.
+    ///
     /// - Parameter limit: act at no more than this level, whatever the client allowed.
     /// - Throws: as ``impersonate(atMost:)``, before `body` runs; else what `body` throws.
     public func impersonating<Result: Sendable>(

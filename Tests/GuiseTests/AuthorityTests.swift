@@ -36,7 +36,8 @@ struct AuthorityTests {
         }
     }
 
-    @Test("a service that checks access itself is told when the authority is gone, and may attach to the next")
+    @Test(
+        "a service that checks access itself is told when the authority is gone, and may attach to the next")
     func restarted() throws {
         try onStage { stage in
             let alice = try stage.user("alice")
@@ -76,11 +77,16 @@ struct AuthorityTests {
             }
             try #require(bound == 0)
             try stage.startAuthority(environment: ["NOTIFY_SOCKET": path])
+            // It answers a moment before it says so.
+            var one = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+            try #require(poll(&one, 1, 5000) == 1)
             var bytes = [UInt8](repeating: 0, count: 64)
             let count = recv(socket, &bytes, bytes.count, Int32(MSG_DONTWAIT))
             #expect(String(decoding: bytes[..<max(0, count)], as: UTF8.self) == "READY=1")
             // A second one does not take its place.
-            let second = try stage.run([product("guised"), "--state", stage.directory + "/state", "--runtime", stage.runtime])
+            let second = try stage.run([
+                product("guised"), "--state", stage.directory + "/state", "--runtime", stage.runtime,
+            ])
             #expect(second.status == 1 && second.errors.contains("another guised"))
             // Stops with a service and a client attached.
             let alice = try stage.user("alice")
@@ -107,7 +113,9 @@ struct AuthorityTests {
         }
     }
 
-    @Test("impersonating and reverting make no system call", .enabled(if: access("/usr/bin/strace", X_OK) == 0, "strace is not installed"))
+    @Test(
+        "impersonating and reverting make no system call",
+        .enabled(if: access("/usr/bin/strace", X_OK) == 0, "strace is not installed"))
     func noSystemCall() throws {
         try onScene { scene in
             _ = try scene.client.ask("spin 1")
@@ -132,6 +140,8 @@ struct AuthorityTests {
     }
 
     private func calls(in trace: String, of thread: Substring) throws -> Int {
-        try String(contentsOfFile: trace, encoding: .utf8).split(separator: "\n").count { $0.hasPrefix("\(thread) ") }
+        try String(contentsOfFile: trace, encoding: .utf8).split(separator: "\n").count {
+            $0.hasPrefix("\(thread) ")
+        }
     }
 }

@@ -11,17 +11,22 @@ struct CallTests {
     /// Carried out as the client, or asking nobody for anything; they have tests of their own.
     private static let mediated: Set<String> = [
         "open", "creat", "openat", "openat2", "stat", "lstat", "newfstatat", "statx", "access", "faccessat",
-        "faccessat2", "readlink", "readlinkat", "unlink", "unlinkat", "rename", "renameat", "renameat2", "mkdir",
+        "faccessat2", "readlink", "readlinkat", "unlink", "unlinkat", "rename", "renameat", "renameat2",
+        "mkdir",
         "mkdirat", "rmdir", "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat", "chmod", "fchmod",
         "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat", "utime", "utimes", "futimesat",
-        "utimensat", "truncate", "statfs", "chdir", "fchdir", "setxattr", "lsetxattr", "fsetxattr", "getxattr",
+        "utimensat", "truncate", "statfs", "chdir", "fchdir", "setxattr", "lsetxattr", "fsetxattr",
+        "getxattr",
         "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr", "removexattr", "lremovexattr",
         "fremovexattr", "inotify_add_watch", "connect", "bind", "execve", "execveat",
     ]
     /// By their arguments: these are looked at, and some asked for nothing.
-    private static let byArguments: Set<String> = ["sendto", "sendmsg", "prlimit64", "ioctl", "kill", "tgkill"]
+    private static let byArguments: Set<String> = [
+        "sendto", "sendmsg", "prlimit64", "ioctl", "kill", "tgkill",
+    ]
 
-    @Test("one that is not mediated is refused while impersonating, by name in the audit, and works otherwise")
+    @Test(
+        "one that is not mediated is refused while impersonating, by name in the audit, and works otherwise")
     func unmediated() throws {
         try onScene { (scene) throws in
             // Bad arguments, so that what comes through comes back with another error or does nothing.
@@ -34,7 +39,9 @@ struct CallTests {
             }
             _ = try scene.client.ask("revert")
             try scene.stage.waitForLog("call denied", "call=\(names.last!) ")
-            let log = scene.stage.log.split(separator: "\n").filter { $0.contains("call denied") && $0.contains(scene.alice.sid) }
+            let log = scene.stage.log.split(separator: "\n").filter {
+                $0.contains("call denied") && $0.contains(scene.alice.sid)
+            }
             for name in names {
                 #expect(log.contains { $0.contains("call=\(name) ") }, "\(name)")
                 let answer = try scene.client.ask("syscall \(guise_call_number(name)) -1 -1 -1 -1 -1 -1")
@@ -85,15 +92,18 @@ struct CallTests {
                 ("io_uring_setup", "425 4 #120", EPERM), ("io_uring_enter", "426 3 0 0 0 0 0", EPERM),
                 ("io_uring_register", "427 3 0 0 0", EPERM), ("ptrace TRACEME", "101 0 0 0 0", EPERM),
                 ("ptrace ATTACH", "101 16 1 0 0", EPERM), ("seccomp", "317 1 0 #16", EPERM),
-                ("prctl SET_SECCOMP", "157 22 2 #16", EPERM), ("clone NEWUSER", "56 0x10000011 0 0 0 0", EPERM),
+                ("prctl SET_SECCOMP", "157 22 2 #16", EPERM),
+                ("clone NEWUSER", "56 0x10000011 0 0 0 0", EPERM),
                 ("clone NEWNS", "56 0x20011 0 0 0 0", EPERM), ("clone3", "435 #88 88", ENOSYS),
                 ("unshare NEWUSER", "272 0x10000000", EPERM), ("unshare NEWNS", "272 0x20000", EPERM),
                 ("setns", "308 0 0", EPERM), ("mount", "165 @none @/tmp @tmpfs 0 0", EPERM),
                 ("umount2", "166 @/tmp 0", EPERM), ("pivot_root", "155 @/ @/", EPERM),
                 ("fsopen", "430 @tmpfs 0", EPERM), ("open_tree", "428 -100 @/ 1", EPERM),
-                ("move_mount", "429 -100 @/ -100 @/ 0", EPERM), ("process_vm_readv", "310 1 #16 1 #16 1 0", EPERM),
+                ("move_mount", "429 -100 @/ -100 @/ 0", EPERM),
+                ("process_vm_readv", "310 1 #16 1 #16 1 0", EPERM),
                 ("process_vm_writev", "311 1 #16 1 #16 1 0", EPERM), ("pidfd_getfd", "438 0 0 0", EPERM),
-                ("kcmp", "312 1 1 0 0 0", EPERM), ("userfaultfd", "323 0", EPERM), ("bpf", "321 0 #120 120", EPERM),
+                ("kcmp", "312 1 1 0 0 0", EPERM), ("userfaultfd", "323 0", EPERM),
+                ("bpf", "321 0 #120 120", EPERM),
                 ("perf_event_open", "298 #120 0 -1 -1 0", EPERM), ("one nobody knows", "600 0 0 0", ENOSYS),
             ])
         func refused(name: String, call: String, error: Int32) throws {

@@ -7,7 +7,9 @@ import Testing
 
 @Suite("Whom a connection stands for", .asRoot)
 struct CaptureTests {
-    @Test("a client that left before it was captured is gone, not guessed", arguments: ["plain", "identification"])
+    @Test(
+        "a client that left before it was captured is gone, not guessed",
+        arguments: ["plain", "identification"])
     func peerGone(level: String) throws {
         try onScene { (scene) throws in
             let client = try scene.service.client(scene.alice, level: level == "plain" ? nil : level)
@@ -64,7 +66,8 @@ struct CaptureTests {
             #expect(try driver.ask("tell \(plain) client").value?.contains("files") == true)
             let name = "some-name-\(getpid())-\(scene.alice.uid)"
             let named = try #require(try driver.ask("connect \(scene.service.socket) \(name)").number)
-            #expect(try driver.ask("tell \(named) adopt").value?.hasPrefix("THROWN notAServerConnection") == true)
+            #expect(
+                try driver.ask("tell \(named) adopt").value?.hasPrefix("THROWN notAServerConnection") == true)
         }
     }
 
@@ -111,7 +114,8 @@ struct CaptureTests {
             #expect(name(announce(socket, .delegation)) == "alreadyExists")
             let connected = guise_unix_socket(Int32(SOCK_STREAM.rawValue), false)
             defer { close(connected) }
-            try #require(guise_unix_connect(connected, scene.service.socket, scene.service.socket.utf8.count) == 0)
+            try #require(
+                guise_unix_connect(connected, scene.service.socket, scene.service.socket.utf8.count) == 0)
             #expect(name(announce(connected)) == "invalid")
             #expect(name(announce(nil)) == "invalid")
             #expect(name(announce(0)) == "notAServerConnection")
@@ -176,7 +180,9 @@ func receiveLine(_ socket: Int32, seconds: Int32 = 20) throws -> String {
         var one = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
         guard poll(&one, 1, seconds * 1000) > 0 else { throw HarnessError("no answer") }
         var byte: UInt8 = 0
-        guard read(socket, &byte, 1) == 1 else { throw HarnessError("the connection ended without an answer") }
+        guard read(socket, &byte, 1) == 1 else {
+            throw HarnessError("the connection ended without an answer")
+        }
         if byte == 0x0A { return String(decoding: line, as: UTF8.self) }
         line.append(byte)
     }

@@ -26,7 +26,9 @@ struct ControlTests {
         } catch { return nil }
     }
 
-    private func request(_ body: WireRequest.OneOf_Body, version: UInt32 = 1, id: UInt64 = 7) throws -> [UInt8] {
+    private func request(_ body: WireRequest.OneOf_Body, version: UInt32 = 1, id: UInt64 = 7) throws
+        -> [UInt8]
+    {
         var request = WireRequest()
         request.version = version
         request.id = id
@@ -41,7 +43,8 @@ struct ControlTests {
             let file = try scene.stage.file("home/hers", "hers", of: scene.alice)
             _ = try scene.client.ask("impersonate")
             let cases: [(String, [UInt8], descriptors: Int)] = [
-                ("garbage", [0xff, 0xff, 0xff, 0xff], 0), ("cut short", Array(good.dropLast()) + [0x7a, 0x7f], 0),
+                ("garbage", [0xff, 0xff, 0xff, 0xff], 0),
+                ("cut short", Array(good.dropLast()) + [0x7a, 0x7f], 0),
                 ("too long", [UInt8](repeating: 0, count: 65_537), 0), ("empty", [], 0),
                 ("two descriptors", good, 2), ("many descriptors", good, 253),
             ]
@@ -56,7 +59,10 @@ struct ControlTests {
             // A request that this authority does not know is refused and the connection goes on.
             let socket = try connect(scene.stage)
             defer { close(socket) }
-            for bytes in [try request(.rootList(.init()), version: 2), [0x08, 1, 0x10, 7], [0x08, 1, 0x10, 7, 0xfa, 0x3e, 0]] {
+            for bytes in [
+                try request(.rootList(.init()), version: 2), [0x08, 1, 0x10, 7],
+                [0x08, 1, 0x10, 7, 0xfa, 0x3e, 0],
+            ] {
                 _ = test_send(socket, bytes, bytes.count, -1, 0, 0)
                 #expect(try response(socket)?.refusal.reason == .unsupported)
             }
@@ -80,7 +86,9 @@ struct ControlTests {
 
     @Test("whatever bytes come, the authority goes on and nobody else notices")
     func fuzz() throws {
-        let seed = ProcessInfo.processInfo.environment["GUISE_FUZZ_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 0...UInt64.max)
+        let seed =
+            ProcessInfo.processInfo.environment["GUISE_FUZZ_SEED"].flatMap { UInt64($0) }
+            ?? UInt64.random(in: 0...UInt64.max)
         let rounds = ProcessInfo.processInfo.environment["GUISE_FUZZ_ROUNDS"].flatMap { Int($0) } ?? 3000
         print("fuzzing the control socket: GUISE_FUZZ_SEED=\(seed) GUISE_FUZZ_ROUNDS=\(rounds)")
         var random = Repeatable(state: seed)
@@ -89,14 +97,25 @@ struct ControlTests {
             _ = try scene.client.ask("impersonate")
             let nobody = FreshUsers.take()
             let bodies: [WireRequest.OneOf_Body] = [
-                .attach(.with { $0.pid = UInt32(getpid()); $0.threads = 16; $0.nonce = .init(count: 16) }), .capture(.init()),
-                .openHandle(.with { $0.capture = 1; $0.atMost = .delegation }), .closeCapture(.with { $0.capture = 1 }),
-                .register(.with { $0.level = .delegation }), .tokenOf(.with { $0.process = UInt32(scene.service.pid) }),
-                .threads(.with { $0.process = 1 }), .launch(.with { $0.account = "files" }), .mediate(.with { $0.listener = 3 }),
+                .attach(
+                    .with {
+                        $0.pid = UInt32(getpid()); $0.threads = 16; $0.nonce = .init(count: 16)
+                    }), .capture(.init()),
+                .openHandle(
+                    .with {
+                        $0.capture = 1; $0.atMost = .delegation
+                    }), .closeCapture(.with { $0.capture = 1 }),
+                .register(.with { $0.level = .delegation }),
+                .tokenOf(.with { $0.process = UInt32(scene.service.pid) }),
+                .threads(.with { $0.process = 1 }), .launch(.with { $0.account = "files" }),
+                .mediate(.with { $0.listener = 3 }),
                 .lookUp(.with { $0.names = ["alice"] }), .accountList(.init()), .rootList(.init()),
                 .descriptorGet(.with { $0.path = scene.root }), .capturedToken(.with { $0.capture = 1 }),
                 .accountAdd(.with { $0.account.name = "x" }), .rootAdd(.with { $0.path = "/tmp" }),
-                .descriptorSet(.with { $0.path = scene.root; $0.sddl = "D:" }),
+                .descriptorSet(
+                    .with {
+                        $0.path = scene.root; $0.sddl = "D:"
+                    }),
             ]
             var socket: Int32 = -1
             defer { close(socket) }
@@ -107,7 +126,8 @@ struct ControlTests {
                     defer { _ = guise_credentials_restore() }
                     socket = try connect(scene.stage)
                 }
-                var bytes = try request(bodies[Int(random.next() % UInt64(bodies.count))], id: random.next() % 3)
+                var bytes = try request(
+                    bodies[Int(random.next() % UInt64(bodies.count))], id: random.next() % 3)
                 for _ in 0..<(random.next() % 6) where !bytes.isEmpty {
                     let at = Int(random.next() % UInt64(bytes.count))
                     switch random.next() % 4 {
@@ -157,7 +177,11 @@ struct ControlTests {
             #expect(try attach { _ in }?.refusal.reason == .alreadyAttached)
             let again = try connect(scene.stage)
             defer { close(again) }
-            let bytes = try request(.attach(.with { $0.pid = UInt32(getpid()); $0.threads = 16; $0.nonce = .init(count: 16) }))
+            let bytes = try request(
+                .attach(
+                    .with {
+                        $0.pid = UInt32(getpid()); $0.threads = 16; $0.nonce = .init(count: 16)
+                    }))
             _ = test_send(again, bytes, bytes.count, -1, 0, 0)
             #expect(try response(again)?.refusal.reason == .alreadyAttached)
         }
@@ -186,12 +210,15 @@ struct ControlTests {
         }
     }
 
-    @Test("only an administrator changes accounts, roots and descriptors; only a confined process becomes a service")
+    @Test(
+        "only an administrator changes accounts, roots and descriptors; only a confined process becomes a service"
+    )
     func rights() throws {
         try onScene { scene in
             let commands = [
                 ["account", "add", "mallory"], ["account", "grant", "bob", "SeImpersonatePrivilege"],
-                ["account", "remove", "alice"], ["root", "add", "/tmp/x"], ["run", "files", "--", "/bin/true"],
+                ["account", "remove", "alice"], ["root", "add", "/tmp/x"],
+                ["run", "files", "--", "/bin/true"],
             ]
             for command in commands {
                 let refused = try scene.stage.run([product("guise")] + command, as: scene.bob)

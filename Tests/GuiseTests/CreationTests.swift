@@ -9,13 +9,18 @@ struct CreationTests {
     func inherited() throws {
         try onScene { (scene) throws in
             let folder = try scene.stage.managedFolder(
-                scene.root + "/inbox", "O:BAG:SYD:(A;OICI;FA;;;SY)(A;OICIIO;FA;;;CO)(A;OICI;FR;;;{bob})(A;;0xa2;;;{alice})",
+                scene.root + "/inbox",
+                "O:BAG:SYD:(A;OICI;FA;;;SY)(A;OICIIO;FA;;;CO)(A;OICI;FR;;;{bob})(A;;0xa2;;;{alice})",
                 for: scene.alice, scene.bob)
             let path = folder + "/new"
             let made = try #require(
-                try scene.client.acting("open \(path) \(Flags.create | Flags.write | Flags.exclusive) \(0o666)").number)
+                try scene.client.acting(
+                    "open \(path) \(Flags.create | Flags.write | Flags.exclusive) \(0o666)"
+                ).number)
             #expect(try scene.client.ask("write \(made) text").number == 4)
-            guard case .descriptor(let carried) = try scene.stage.ask(.descriptorGet(.with { $0.path = path })) else {
+            guard
+                case .descriptor(let carried) = try scene.stage.ask(.descriptorGet(.with { $0.path = path }))
+            else {
                 throw HarnessError("no descriptor")
             }
             #expect(carried.sddl.hasPrefix("O:\(scene.alice.sid)"))
@@ -36,12 +41,16 @@ struct CreationTests {
         try onScene { (scene) throws in
             let folder = try scene.stage.managedFolder(
                 scene.root + "/readonly", "O:BAG:SYD:(A;OICI;FRFX;;;{alice})", for: scene.alice)
-            for flags in [Flags.create | Flags.write, Flags.create, Flags.create | Flags.exclusive | Flags.readWrite] {
+            for flags in [
+                Flags.create | Flags.write, Flags.create, Flags.create | Flags.exclusive | Flags.readWrite,
+            ] {
                 #expect(try scene.client.acting("open \(folder)/new \(flags) \(0o666)").errno == EACCES)
             }
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == [])
             #expect(try scene.client.acting("open \(folder)/none \(Flags.read)").errno == ENOENT)
-            #expect(try scene.client.acting("open \(folder)/none/deeper \(Flags.create) \(0o666)").errno == ENOENT)
+            #expect(
+                try scene.client.acting("open \(folder)/none/deeper \(Flags.create) \(0o666)").errno == ENOENT
+            )
         }
     }
 
@@ -57,12 +66,15 @@ struct CreationTests {
         }
     }
 
-    @Test("in a Unix place a new file is the client's, with the service's umask applied", arguments: [0o022, 0o077, 0])
+    @Test(
+        "in a Unix place a new file is the client's, with the service's umask applied",
+        arguments: [0o022, 0o077, 0])
     func unix(mask: Int) throws {
         try onScene { (scene) throws in
             let path = scene.home + "/new"
             _ = try scene.client.ask("syscall 95 \(mask)")
-            #expect(try scene.client.acting("open \(path) \(Flags.create | Flags.write) \(0o666)").number != nil)
+            #expect(
+                try scene.client.acting("open \(path) \(Flags.create | Flags.write) \(0o666)").number != nil)
             var status = statx()
             guise_stat(AT_FDCWD, path, 0, &status)
             #expect(status.stx_uid == scene.alice.uid && status.stx_gid == scene.alice.uid)

@@ -45,7 +45,9 @@ struct FIFOTests {
     @Test("a reader that waited before its writer came does not find the end at once", arguments: 0..<5)
     func earlyReader(round: Int) throws {
         try onFIFO { (scene, fifo) throws in
-            let reader = try scene.stage.start(["/bin/sh", "-c", "read line < \(fifo); test \"$line\" = text"])
+            let reader = try scene.stage.start([
+                "/bin/sh", "-c", "read line < \(fifo); test \"$line\" = text",
+            ])
             usleep(50_000)
             _ = try scene.client.ask("impersonate")
             let writing = try #require(try scene.client.ask("open \(fifo) \(Flags.write)", seconds: 5).number)
@@ -65,7 +67,8 @@ struct FIFOTests {
             try client.send("open \(fifo) \(Flags.read)")
             func waiting() throws -> Int {
                 try FileManager.default.contentsOfDirectory(atPath: "/proc/\(authority)/task").count { task in
-                    (try? String(contentsOfFile: "/proc/\(authority)/task/\(task)/comm", encoding: .utf8)) == "guise-wait\n"
+                    (try? String(contentsOfFile: "/proc/\(authority)/task/\(task)/comm", encoding: .utf8))
+                        == "guise-wait\n"
                 }
             }
             try eventually("the open to wait") { try waiting() == 1 }

@@ -32,24 +32,37 @@ import Testing
         Call("access") { (folder, _) in "syscall \(SYS_access) @\(folder)/f 4" },
         Call("faccessat2") { (folder, _) in "syscall \(SYS_faccessat2) -100 @\(folder)/f 6 0" },
         Call("unlink", held: { !exists($0 + "/f") }) { (folder, _) in "syscall \(SYS_unlink) @\(folder)/f" },
-        Call("unlinkat", held: { !exists($0 + "/sub") }) { (folder, _) in "syscall \(SYS_unlinkat) -100 @\(folder)/sub 512" },
-        Call("rmdir", held: { !exists($0 + "/sub") }) { (folder, _) in "syscall \(SYS_rmdir) @\(folder)/sub" },
-        Call("mkdir", held: { exists($0 + "/new") }) { (folder, _) in "syscall \(SYS_mkdir) @\(folder)/new 448" },
-        Call("mkdirat", held: { exists($0 + "/new") }) { (folder, _) in "syscall \(SYS_mkdirat) -100 @\(folder)/new/ 448" },
-        Call("mknod", held: { exists($0 + "/p") }) { (folder, _) in "syscall \(SYS_mknod) @\(folder)/p \(0o010600) 0" },
+        Call("unlinkat", held: { !exists($0 + "/sub") }) { (folder, _) in
+            "syscall \(SYS_unlinkat) -100 @\(folder)/sub 512"
+        },
+        Call("rmdir", held: { !exists($0 + "/sub") }) { (folder, _) in "syscall \(SYS_rmdir) @\(folder)/sub"
+        },
+        Call("mkdir", held: { exists($0 + "/new") }) { (folder, _) in
+            "syscall \(SYS_mkdir) @\(folder)/new 448"
+        },
+        Call("mkdirat", held: { exists($0 + "/new") }) { (folder, _) in
+            "syscall \(SYS_mkdirat) -100 @\(folder)/new/ 448"
+        },
+        Call("mknod", held: { exists($0 + "/p") }) { (folder, _) in
+            "syscall \(SYS_mknod) @\(folder)/p \(0o010600) 0"
+        },
         Call("rename", held: { exists($0 + "/g") && !exists($0 + "/f") }) { (folder, _) in
             "syscall \(SYS_rename) @\(folder)/f @\(folder)/g"
         },
         Call("renameat2 RENAME_EXCHANGE") { (folder, _) in
             "syscall \(SYS_renameat2) -100 @\(folder)/f -100 @\(folder)/sub 2"
         },
-        Call("link", held: { exists($0 + "/h") }) { (folder, _) in "syscall \(SYS_link) @\(folder)/f @\(folder)/h" },
+        Call("link", held: { exists($0 + "/h") }) { (folder, _) in
+            "syscall \(SYS_link) @\(folder)/f @\(folder)/h"
+        },
         Call("chmod") { (folder, _) in "syscall \(SYS_chmod) @\(folder)/f 448" },
         Call("fchmodat") { (folder, _) in "syscall \(SYS_fchmodat) -100 @\(folder)/f 448" },
         Call("chown") { (folder, uid) in "syscall \(SYS_chown) @\(folder)/f \(uid) -1" },
         Call("utimes") { (folder, _) in "syscall \(SYS_utimes) @\(folder)/f 0" },
         Call("utimensat") { (folder, _) in "syscall \(SYS_utimensat) -100 @\(folder)/f 0 0" },
-        Call("truncate", held: { size($0 + "/f") == 3 }) { (folder, _) in "syscall \(SYS_truncate) @\(folder)/f 3" },
+        Call("truncate", held: { size($0 + "/f") == 3 }) { (folder, _) in
+            "syscall \(SYS_truncate) @\(folder)/f 3"
+        },
         Call("setxattr") { (folder, _) in "syscall \(SYS_setxattr) @\(folder)/f @user.x @abc 3 0" },
         Call("listxattr") { (folder, _) in "syscall \(SYS_listxattr) @\(folder)/f #1000 1000" },
     ]
@@ -64,7 +77,8 @@ import Testing
     private static func furnish(_ folder: String, _ client: Client) throws {
         try #require(try client.acting("syscall \(SYS_mkdir) @\(folder) 448").errno == nil)
         try #require(try client.acting("syscall \(SYS_mkdir) @\(folder)/sub 448").errno == nil)
-        try #require(try client.acting("open \(folder)/f \(Flags.create | Flags.write) \(0o600)").number != nil)
+        try #require(
+            try client.acting("open \(folder)/f \(Flags.create | Flags.write) \(0o600)").number != nil)
     }
 
     @Test("take the client's rights", arguments: calls) func rights(_ call: Call) throws {
@@ -84,10 +98,17 @@ import Testing
     @Test("keep the descriptor's attribute out of reach") func descriptorAttribute() throws {
         try onScene { (scene) throws in
             let file = scene.root + "/f"
-            try #require(try scene.client.acting("open \(file) \(Flags.create | Flags.write) \(0o600)").number != nil)
-            #expect(try scene.client.acting("syscall \(SYS_getxattr) @\(file) @security.bpf.sd #1000 1000").errno == ENODATA)
-            #expect(try scene.client.acting("syscall \(SYS_setxattr) @\(file) @security.bpf.sd @x 1 0").errno == EPERM)
-            #expect(try scene.client.acting("syscall \(SYS_removexattr) @\(file) @security.bpf.sd").errno == ENODATA)
+            try #require(
+                try scene.client.acting("open \(file) \(Flags.create | Flags.write) \(0o600)").number != nil)
+            #expect(
+                try scene.client.acting("syscall \(SYS_getxattr) @\(file) @security.bpf.sd #1000 1000").errno
+                    == ENODATA)
+            #expect(
+                try scene.client.acting("syscall \(SYS_setxattr) @\(file) @security.bpf.sd @x 1 0").errno
+                    == EPERM)
+            #expect(
+                try scene.client.acting("syscall \(SYS_removexattr) @\(file) @security.bpf.sd").errno
+                    == ENODATA)
             #expect(try scene.client.acting("syscall \(SYS_listxattr) @\(file) #1000 1000").number == 0)
         }
     }
@@ -97,24 +118,32 @@ import Testing
             try Self.furnish(scene.root + "/own", scene.client)
             try Self.furnish(scene.home + "/own", scene.client)
             for (from, to) in [(scene.root, scene.home), (scene.home, scene.root)] {
-                #expect(try scene.client.acting("syscall \(SYS_rename) @\(from)/own/f @\(to)/own/moved").errno == EXDEV)
-                #expect(try scene.client.acting("syscall \(SYS_link) @\(from)/own/f @\(to)/own/moved").errno == EXDEV)
+                #expect(
+                    try scene.client.acting("syscall \(SYS_rename) @\(from)/own/f @\(to)/own/moved").errno
+                        == EXDEV)
+                #expect(
+                    try scene.client.acting("syscall \(SYS_link) @\(from)/own/f @\(to)/own/moved").errno
+                        == EXDEV)
             }
             #expect(try scene.client.acting("syscall \(SYS_rmdir) @\(scene.root)").errno != nil)
-            #expect(try scene.client.acting("syscall \(SYS_rename) @\(scene.root) @\(scene.home)/taken").errno != nil)
+            #expect(
+                try scene.client.acting("syscall \(SYS_rename) @\(scene.root) @\(scene.home)/taken").errno
+                    != nil)
         }
     }
 
     @Test("another name for a file gives nobody another right") func hardLink() throws {
         try onScene { (scene) throws in
             let shared = try scene.stage.root(
-                "shared", "O:{alice}G:SYD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;{alice})(A;OICI;FA;;;{bob})", for: scene.alice,
+                "shared", "O:{alice}G:SYD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;{alice})(A;OICI;FA;;;{bob})",
+                for: scene.alice,
                 scene.bob)
             let own = shared + "/own"
             try Self.furnish(own, scene.client)
             // Alone for alice: what the folder passes on is taken away.
             try scene.stage.describe(own + "/f", Stage.fill("D:P(A;;FA;;;{alice})", [scene.alice]))
-            try #require(try scene.client.acting("syscall \(SYS_link) @\(own)/f @\(shared)/other").errno == nil)
+            try #require(
+                try scene.client.acting("syscall \(SYS_link) @\(own)/f @\(shared)/other").errno == nil)
             #expect(try scene.bobs.acting("open \(shared)/other \(Flags.read)").errno == EACCES)
             // The folder is bob's as well, so he may take the name away: DELETE_CHILD.
             #expect(try scene.bobs.acting("syscall \(SYS_unlink) @\(shared)/other").errno == nil)
@@ -126,7 +155,8 @@ import Testing
         try onScene { (scene) throws in
             #expect(try scene.client.acting("syscall \(SYS_symlink) @f @\(scene.root)/link").errno == EPERM)
             #expect(try scene.client.acting("syscall \(SYS_symlink) @f @\(scene.home)/link").errno == nil)
-            #expect(try scene.client.acting("syscall \(SYS_readlink) @\(scene.home)/link #100 100").number == 1)
+            #expect(
+                try scene.client.acting("syscall \(SYS_readlink) @\(scene.home)/link #100 100").number == 1)
         }
     }
 

@@ -121,7 +121,9 @@ struct HandleTests {
         try onFiles { (scene, _, _) throws in
             _ = try scene.client.ask("impersonate")
             let ids = try #require(try scene.client.ask("ids").value)
-            for command in [["show", "\(scene.service.pid)"], ["show", ids], ["threads", "\(scene.service.pid)"]] {
+            for command in [
+                ["show", "\(scene.service.pid)"], ["show", ids], ["threads", "\(scene.service.pid)"],
+            ] {
                 for person in [scene.bob, scene.alice] {
                     let refused = try scene.stage.run([product("idn")] + command, as: person)
                     #expect(refused.status == 1 && refused.output.isEmpty, "\(command) as \(person.name)")

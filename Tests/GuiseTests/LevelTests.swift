@@ -64,7 +64,8 @@ struct LevelTests {
     @Test("below Impersonation, what is open to everybody under a managed root is not open to Anonymous")
     func everyoneExcludesAnonymous() throws {
         try onScene { (stage, service, alice, _) throws in
-            let root = try stage.root("managed", "O:BAG:SYD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FR;;;WD)(A;;0xa0;;;AN)")
+            let root = try stage.root(
+                "managed", "O:BAG:SYD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FR;;;WD)(A;;0xa0;;;AN)")
             try stage.managedFile(root + "/everyone", "all", "O:BAG:SYD:(A;;FR;;;WD)")
             try stage.managedFile(root + "/anonymous", "even", "O:BAG:SYD:(A;;FR;;;AN)")
             let client = try service.client(alice)
@@ -74,7 +75,8 @@ struct LevelTests {
         }
     }
 
-    @Test("without SeImpersonatePrivilege impersonating fails, identifying works, and the thread stays itself")
+    @Test(
+        "without SeImpersonatePrivilege impersonating fails, identifying works, and the thread stays itself")
     func noPrivilege() throws {
         try onScene(privileges: []) { (stage, service, alice, hers) throws in
             let client = try service.client(alice)

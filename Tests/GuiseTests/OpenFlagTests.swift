@@ -5,7 +5,8 @@ import Testing
 @Suite("What open's flags need", .asRoot)
 struct OpenFlagTests {
     /// Rights of FileKind, as SDDL takes them.
-    private static let readData = 0x1, writeData = 0x2, appendData = 0x4, readAttributes = 0x80, writeAttributes = 0x100
+    private static let readData = 0x1, writeData = 0x2, appendData = 0x4, readAttributes = 0x80,
+        writeAttributes = 0x100
 
     @Test(
         "each combination opens with exactly the rights it needs, and not with one less",
@@ -43,11 +44,13 @@ struct OpenFlagTests {
     func descriptors() throws {
         try onScene { (scene) throws in
             let path = try scene.stage.managedFile(
-                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
+                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice
+            )
             let reading = try #require(try scene.client.acting("open \(path) \(Flags.read)").number)
             #expect(try scene.client.ask("write \(reading) more").errno == EBADF)
             let appending = try #require(
-                try scene.client.acting("open \(path) \(Flags.write | Flags.append | Flags.closeOnExec)").number)
+                try scene.client.acting("open \(path) \(Flags.write | Flags.append | Flags.closeOnExec)")
+                    .number)
             #expect(try scene.client.ask("write \(appending) more").number == 4)
             #expect(try scene.client.ask("read \(appending)").errno == EBADF)
             #expect(try scene.client.ask("descriptor-flags \(appending)").number == 1)
@@ -63,7 +66,8 @@ struct OpenFlagTests {
     func accessMode() throws {
         try onScene { (scene) throws in
             let managed = try scene.stage.managedFile(
-                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
+                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice
+            )
             let plain = try scene.stage.file("home/file", "text", of: scene.alice)
             for path in [managed, plain] {
                 for flags in [
@@ -84,11 +88,13 @@ struct OpenFlagTests {
     func effects() throws {
         try onScene { (scene) throws in
             let managed = try scene.stage.managedFile(
-                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
+                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice
+            )
             let plain = try scene.stage.file("home/file", "text", of: scene.alice)
             for path in [managed, plain] {
                 #expect(
-                    try scene.client.acting("open \(path) \(Flags.create | Flags.exclusive | Flags.write)").errno
+                    try scene.client.acting("open \(path) \(Flags.create | Flags.exclusive | Flags.write)")
+                        .errno
                         == EEXIST)
                 #expect(try scene.client.acting("open \(path) \(Flags.directory)").errno == ENOTDIR)
                 #expect(try scene.client.acting("open \(path)/ \(Flags.read)").errno == ENOTDIR)
@@ -96,7 +102,9 @@ struct OpenFlagTests {
                 symlink(path, path + ".link")
                 #expect(try scene.client.acting("open \(path).link \(Flags.noFollow)").errno == ELOOP)
                 #expect(
-                    try scene.client.acting("open \(path).link \(Flags.create | Flags.exclusive | Flags.write)").errno
+                    try scene.client.acting(
+                        "open \(path).link \(Flags.create | Flags.exclusive | Flags.write)"
+                    ).errno
                         == EEXIST)
                 #expect(try scene.client.acting("cat \(path).link").value == "text")
                 #expect(try scene.client.acting("open \(path) \(Flags.write | Flags.truncate)").number != nil)
@@ -109,14 +117,17 @@ struct OpenFlagTests {
     func temporary() throws {
         try onScene { (scene) throws in
             let open = try #require(
-                try scene.client.acting("open \(scene.home) \(Flags.temporary | Flags.readWrite) \(0o600)").number)
+                try scene.client.acting("open \(scene.home) \(Flags.temporary | Flags.readWrite) \(0o600)")
+                    .number)
             #expect(try scene.client.ask("write \(open) text").number == 4)
             #expect(owner(of: "/proc/\(scene.service.pid)/fd/\(open)") == scene.alice.uid)
             #expect(
-                try scene.client.acting("open \(scene.root) \(Flags.temporary | Flags.readWrite) \(0o600)").errno
+                try scene.client.acting("open \(scene.root) \(Flags.temporary | Flags.readWrite) \(0o600)")
+                    .errno
                     == EOPNOTSUPP)
             #expect(
-                try scene.bobs.acting("open \(scene.home) \(Flags.temporary | Flags.readWrite) \(0o600)").errno
+                try scene.bobs.acting("open \(scene.home) \(Flags.temporary | Flags.readWrite) \(0o600)")
+                    .errno
                     == EACCES)
         }
     }
@@ -136,7 +147,8 @@ struct OpenFlagTests {
     func otherNames() throws {
         try onScene { (scene) throws in
             let path = try scene.stage.managedFile(
-                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
+                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice
+            )
             #if arch(x86_64)
                 #expect(try scene.client.acting("open-legacy \(path) \(Flags.read)").number != nil)
                 #expect(try scene.bobs.acting("open-legacy \(path) \(Flags.read)").errno == EACCES)
@@ -158,7 +170,8 @@ struct OpenFlagTests {
     func resolve() throws {
         try onScene { (scene) throws in
             let file = try scene.stage.managedFile(
-                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
+                scene.root + "/file", "text", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice
+            )
             symlink(file, scene.home + "/into")
             symlink("../home/outside", scene.root + "/out")
             try scene.stage.file("home/outside", "outside", of: scene.alice)

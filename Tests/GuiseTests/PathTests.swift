@@ -5,7 +5,9 @@ import Testing
 
 @Suite("Paths, links and the edge of a managed root", .asRoot)
 struct PathTests {
-    private func onPlaces(_ body: (Scene, _ hers: String, _ secret: String, _ plain: String) throws -> Void) throws {
+    private func onPlaces(_ body: (Scene, _ hers: String, _ secret: String, _ plain: String) throws -> Void)
+        throws
+    {
         try onScene { (scene) throws in
             let stage = scene.stage
             let hers = try stage.managedFile(
@@ -21,7 +23,8 @@ struct PathTests {
         try onPlaces { (scene, hers, secret, plain) throws in
             let directory = scene.stage.directory
             for spelled in [
-                "\(directory)/managed/./hers", "\(directory)//managed///hers", "\(directory)/home/../managed/hers",
+                "\(directory)/managed/./hers", "\(directory)//managed///hers",
+                "\(directory)/home/../managed/hers",
                 "/tmp/../\(hers)", "/proc/../\(hers)", "/..\(hers)", "\(directory)/managed/../managed/hers",
             ] {
                 #expect(try scene.client.acting("cat \(spelled)").value == "hers", "\(spelled)")
@@ -95,13 +98,17 @@ struct PathTests {
             #expect(try scene.client.acting("syscall \(openat) -100 @ 0 0").errno == ENOENT)
             let long = String(repeating: "a/", count: 2048)
             #expect(try scene.client.acting("cat \(scene.root)/\(long)").errno == ENAMETOOLONG)
-            #expect(try scene.client.acting("cat \(scene.root)/\(String(repeating: "n", count: 256))").errno == ENAMETOOLONG)
+            #expect(
+                try scene.client.acting("cat \(scene.root)/\(String(repeating: "n", count: 256))").errno
+                    == ENAMETOOLONG)
             #expect(try scene.client.acting("cat /").errno == EISDIR)
             #expect(try scene.client.acting("cat \(scene.root)").errno == EISDIR)
         }
     }
 
-    @Test("names swapped while they are opened never lead to what the client may not open", arguments: [0, 1, 2])
+    @Test(
+        "names swapped while they are opened never lead to what the client may not open",
+        arguments: [0, 1, 2])
     func races(kind: Int) throws {
         try onPlaces { (scene, hers, secret, plain) throws in
             let stage = scene.stage

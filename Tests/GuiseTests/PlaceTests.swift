@@ -10,7 +10,8 @@ struct PlaceTests {
         try onScene { (scene) throws in
             let stage = scene.stage
             let hers = try stage.managedFile(
-                scene.root + "/hers", "hers", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
+                scene.root + "/hers", "hers", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice
+            )
             chmod(hers, 0o666)
             #expect(try scene.client.acting("cat \(hers)").value == "hers")
             #expect(try scene.bobs.acting("cat \(hers)").errno == EACCES)
@@ -65,7 +66,8 @@ struct PlaceTests {
             chmod(file, 0o666)
             #expect(try scene.client.acting("open \(file) \(Flags.write)").errno == EACCES)
             // Refused by the descriptor means: not even truncated.
-            #expect(try scene.client.acting("open \(file) \(Flags.readWrite | Flags.truncate)").errno == EACCES)
+            #expect(
+                try scene.client.acting("open \(file) \(Flags.readWrite | Flags.truncate)").errno == EACCES)
             #expect(try scene.client.acting("open \(file) \(Flags.read | Flags.truncate)").errno == EACCES)
             #expect(try String(contentsOfFile: file, encoding: .utf8) == "both")
         }
@@ -75,7 +77,8 @@ struct PlaceTests {
     func damaged() throws {
         try onScene { (scene) throws in
             let path = try scene.stage.managedFile(
-                scene.root + "/damaged", "x", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice)
+                scene.root + "/damaged", "x", "O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", for: scene.alice
+            )
             var bytes = [UInt8](repeating: 0, count: 512)
             let length = getxattr(path, "security.bpf.sd", &bytes, bytes.count)
             let whole = Array(bytes[..<max(0, length)])
@@ -83,7 +86,9 @@ struct PlaceTests {
             for round in 0..<40 {
                 var broken = whole
                 switch round % 4 {
-                case 0: broken = Array(broken.dropLast(1 + Int.random(in: 0..<whole.count - 1, using: &generator)))
+                case 0:
+                    broken = Array(
+                        broken.dropLast(1 + Int.random(in: 0..<whole.count - 1, using: &generator)))
                 case 1: broken = (0..<whole.count).map { _ in UInt8.random(in: 0...255, using: &generator) }
                 // The offset of the DACL, and the size of the ACL it leads to.
                 case 2: broken[16 + Int.random(in: 0..<4, using: &generator)] ^= 0x80
@@ -123,7 +128,8 @@ struct PlaceTests {
     func folders() throws {
         try onScene { (scene) throws in
             let path = try scene.stage.managedFolder(
-                scene.root + "/folder", "O:BAG:SYD:(A;;0x80;;;{alice})(A;;0xa0;;;{bob})", for: scene.alice, scene.bob)
+                scene.root + "/folder", "O:BAG:SYD:(A;;0x80;;;{alice})(A;;0xa0;;;{bob})", for: scene.alice,
+                scene.bob)
             #expect(try scene.client.acting("open \(path) \(Flags.directory)").errno == EACCES)
             #expect(try scene.client.acting("open \(path) \(Flags.directory | Flags.path)").errno == EACCES)
             #expect(try scene.bobs.acting("open \(path) \(Flags.directory)").errno == EACCES)

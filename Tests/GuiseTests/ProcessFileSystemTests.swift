@@ -5,7 +5,9 @@ import Testing
 
 @Suite("/proc, /dev and what depends on who opens", .asRoot)
 struct ProcessFileSystemTests {
-    @Test("/proc/self is the service, never the authority", arguments: ["/proc/self", "/proc/thread-self", "/home/proc/self"])
+    @Test(
+        "/proc/self is the service, never the authority",
+        arguments: ["/proc/self", "/proc/thread-self", "/home/proc/self"])
     func itself(path: String) throws {
         try onScene { (scene) throws in
             symlink("/proc", scene.home + "/proc")
@@ -27,10 +29,12 @@ struct ProcessFileSystemTests {
             let tasks = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(authority)/task")
             let thread = try #require(
                 tasks.first { task in
-                    (try? String(contentsOfFile: "/proc/\(authority)/task/\(task)/comm", encoding: .utf8)) == "guise-control\n"
+                    (try? String(contentsOfFile: "/proc/\(authority)/task/\(task)/comm", encoding: .utf8))
+                        == "guise-control\n"
                 })
             let ways = [
-                "/proc/\(authority)", "/proc/\(authority)/task/\(authority)", "/proc/\(authority)/task/\(thread)",
+                "/proc/\(authority)", "/proc/\(authority)/task/\(authority)",
+                "/proc/\(authority)/task/\(thread)",
                 "/proc/\(thread)", "/proc/../proc/\(authority)",
             ]
             for way in ways {
@@ -50,7 +54,8 @@ struct ProcessFileSystemTests {
     func reopening() throws {
         try onScene { (scene) throws in
             let hers = try scene.stage.managedFile(
-                scene.root + "/hers", "hers", "O:BAG:SYD:(A;;FA;;;{alice})(A;;FR;;;{bob})", for: scene.alice, scene.bob)
+                scene.root + "/hers", "hers", "O:BAG:SYD:(A;;FA;;;{alice})(A;;FR;;;{bob})", for: scene.alice,
+                scene.bob)
             let plain = try scene.stage.file("home/plain", "plain", of: scene.alice, mode: 0o644)
             for path in [hers, plain] {
                 let reading = try #require(try scene.bobs.acting("open \(path) 0").number)

@@ -37,7 +37,8 @@ struct StressTests {
             for socket in sockets { #expect(try receiveLine(socket, seconds: 60) == "OK impersonation") }
             for (index, socket) in sockets.enumerated() {
                 let home = stage.directory + "/home"
-                sendCommand("storm-of \(rounds) \(index) \(home)/\(index) \(home)/\((index + 1) % count)", on: socket)
+                sendCommand(
+                    "storm-of \(rounds) \(index) \(home)/\(index) \(home)/\((index + 1) % count)", on: socket)
             }
             var wrong: [String] = []
             for socket in sockets {

@@ -10,7 +10,9 @@ struct ThreadTests {
         }
     }
 
-    @Test("a forked child is not impersonating, and its revert is not its parent's", arguments: ["fork", "raw-fork"])
+    @Test(
+        "a forked child is not impersonating, and its revert is not its parent's",
+        arguments: ["fork", "raw-fork"])
     func fork(how: String) throws {
         try onFile { (scene, hers) throws in
             _ = try scene.client.ask("impersonate")
@@ -70,7 +72,8 @@ struct ThreadTests {
                 _ = try first.ask("impersonate")
                 let other = try service.client(alice)
                 let replaced = try other.ask("exec-elsewhere \(product("guise-test-service")) cat \(own)")
-                #expect(replaced.value == "the service's", "\(replaced); \(stage.serviceLog("service\(round)"))")
+                #expect(
+                    replaced.value == "the service's", "\(replaced); \(stage.serviceLog("service\(round)"))")
             }
         }
     }

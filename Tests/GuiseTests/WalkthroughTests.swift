@@ -29,7 +29,8 @@ struct WalkthroughTests {
             try stage.managedFile(
                 root + "/alice.txt", "hers", "O:{alice}G:SYD:(A;;FA;;;{alice})", for: alice)
             try stage.managedFile(
-                root + "/shared.txt", "theirs", "O:{alice}G:SYD:(A;;FA;;;{alice})(A;;FR;;;{bob})", for: alice, bob)
+                root + "/shared.txt", "theirs", "O:{alice}G:SYD:(A;;FA;;;{alice})(A;;FR;;;{bob})", for: alice,
+                bob)
             stage.folder("home", of: alice)
             let plain = try stage.file("home/plain.txt", "plainly hers", of: alice)
             let (socket, _) = try serve(stage, files)
@@ -73,7 +74,8 @@ struct WalkthroughTests {
             let threads = try stage.run([product("idn"), "threads", "\(pid)"]).output.split(separator: "\n")
             let tasks = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")
             #expect(threads.count == tasks.count + 1)
-            #expect(threads.filter { $0.contains("yes") }.map { $0.prefix { $0 != " " } } == [Substring(thread)])
+            #expect(
+                threads.filter { $0.contains("yes") }.map { $0.prefix { $0 != " " } } == [Substring(thread)])
 
             #expect(try client.ask("go").line == "OK")
             let after = try stage.run([product("idn"), "show", "\(pid)/\(thread)"]).output
@@ -84,7 +86,9 @@ struct WalkthroughTests {
     @Test("a service without SeImpersonatePrivilege is told so and stays itself")
     func noPrivilege() throws {
         try onStage { (stage) throws in
-            let (alice, plainService) = (try stage.user("alice"), try stage.service("powerless", privileges: []))
+            let (alice, plainService) = (
+                try stage.user("alice"), try stage.service("powerless", privileges: [])
+            )
             stage.folder("home", of: alice)
             let plain = try stage.file("home/plain.txt", "text", of: alice, mode: 0o644)
             let (socket, _) = try serve(stage, plainService)

@@ -43,10 +43,14 @@ extension Session {
         case "follow": body = { try await Self.follow(connection, arguments) }
         case "unstructured": body = { try await Self.unstructured(connection, arguments) }
         case "nested":
-            guard case .connection(let other) = Server.named.withLock({ $0[words[2]] }) else { return .errno(ENOENT) }
+            guard case .connection(let other) = Server.named.withLock({ $0[words[2]] }) else {
+                return .errno(ENOENT)
+            }
             body = { try await Self.nested(connection, other, Array(arguments[1...])) }
         case "crowd":
-            guard case .connection(let other) = Server.named.withLock({ $0[words[2]] }) else { return .errno(ENOENT) }
+            guard case .connection(let other) = Server.named.withLock({ $0[words[2]] }) else {
+                return .errno(ENOENT)
+            }
             body = { try await Self.crowd(connection, other, Int(arguments[1])!, Array(arguments[2...])) }
         case "throwing":
             body = { () async throws -> String in
@@ -93,7 +97,11 @@ extension Session {
             async let child = reader(paths)
             seen.append(await child)
             seen += await withTaskGroup(of: String.self) { group in
-                for _ in 0..<20 { group.addTask { await Task.yield(); return reader(paths) } }
+                for _ in 0..<20 {
+                    group.addTask {
+                        await Task.yield(); return reader(paths)
+                    }
+                }
                 return await group.reduce(into: []) { $0.append($1) }
             }
             await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
@@ -121,7 +129,9 @@ extension Session {
         }
     }
 
-    private static func nested(_ one: Connection, _ other: Connection, _ paths: [String]) async throws -> String {
+    private static func nested(_ one: Connection, _ other: Connection, _ paths: [String]) async throws
+        -> String
+    {
         try await one.impersonating {
             let outer = reader(paths)
             let inner = try await other.impersonating {
@@ -145,10 +155,14 @@ extension Session {
         let tallies = try await withThrowingTaskGroup(of: (String, [String]).self) { group in
             for _ in 0..<8 {
                 group.addTask { ("one", try await one.impersonating { await look(shared, rounds, paths) }) }
-                group.addTask { ("other", try await other.impersonating { await look(shared, rounds, paths) }) }
+                group.addTask {
+                    ("other", try await other.impersonating { await look(shared, rounds, paths) })
+                }
                 group.addTask { ("self", await look(shared, rounds, paths)) }
             }
-            return try await group.reduce(into: [String: Set<String>]()) { $0[$1.0, default: []].formUnion($1.1) }
+            return try await group.reduce(into: [String: Set<String>]()) {
+                $0[$1.0, default: []].formUnion($1.1)
+            }
         }
         return tallies.sorted { $0.key < $1.key }
             .map { "\($0.key)=\($0.value.sorted().joined(separator: "|"))" }.joined(separator: ";")

@@ -31,7 +31,10 @@ enum Files {
         defer { closedir(stream) }
         var names: [String] = []
         while let entry = readdir(stream) {
-            names.append(withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) })
+            names.append(
+                withUnsafeBytes(of: entry.pointee.d_name) {
+                    String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+                })
         }
         return .value(names.filter { $0 != "." && $0 != ".." }.sorted().joined(separator: ","))
     }
@@ -39,7 +42,9 @@ enum Files {
 
 extension Session {
     func files(_ words: [String]) -> Outcome? {
-        func number(_ index: Int, _ otherwise: Int = 0) -> Int { words.count > index ? Int(words[index])! : otherwise }
+        func number(_ index: Int, _ otherwise: Int = 0) -> Int {
+            words.count > index ? Int(words[index])! : otherwise
+        }
         switch words[0] {
         case "cat": return Files.cat(words[1], directory: number(2, Int(AT_FDCWD)))
         case "open": return Outcome(Files.open(words[1], number(2), mode: number(3)))
@@ -56,7 +61,8 @@ extension Session {
                 words[2].withCString { path in
                     how.withUnsafeBytes {
                         Files.call(
-                            Int(SYS_openat2), number(1), Int(bitPattern: path), Int(bitPattern: $0.baseAddress!), size)
+                            Int(SYS_openat2), number(1), Int(bitPattern: path),
+                            Int(bitPattern: $0.baseAddress!), size)
                     }
                 })
         case "read": return Files.read(number(1))
@@ -69,7 +75,8 @@ extension Session {
         case "status-flags": return Outcome(Files.call(Int(SYS_fcntl), number(1), Int(F_GETFL)))
         case "descriptor-flags": return Outcome(Files.call(Int(SYS_fcntl), number(1), Int(F_GETFD)))
         case "descriptor-count":
-            return Outcome((try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? -1)
+            return Outcome(
+                (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? -1)
         case "connect":
             let socket = guise_unix_socket(Int32(SOCK_STREAM.rawValue), false)
             if words.count > 2 { _ = guise_unix_bind_abstract(socket, words[2], words[2].utf8.count) }

@@ -22,7 +22,8 @@ extension Session {
             // storm ROUNDS OWN CONTENT OTHER: own file yes, other's no, and after the revert neither.
             return try storm(rounds: Int(words[1])!, own: words[2], content: words[3], other: words[4])
         case "storm-of":
-            return try storm(rounds: Int(words[1])!, own: words[3], content: "of \(words[2])", other: words[4])
+            return try storm(
+                rounds: Int(words[1])!, own: words[3], content: "of \(words[2])", other: words[4])
         case "hammer":
             // hammer SECONDS OWN CONTENT OTHER FLAGFILE: as storm until the time is over; errors are fine,
             // access is not.
@@ -30,7 +31,9 @@ extension Session {
         case "cat-until-leak":
             // cat-until-leak TIMES SECRET PATH: opens PATH again and again; the secret must never come.
             for round in 0..<Int(words[1])! {
-                if case .value(let text) = Files.cat(words[3]), text.contains(words[2]) { return .value("leak \(round)") }
+                if case .value(let text) = Files.cat(words[3]), text.contains(words[2]) {
+                    return .value("leak \(round)")
+                }
             }
             return .value("none")
         case "attach-children": return attachChildren(Int(words[1])!)
@@ -120,10 +123,14 @@ extension Session {
             let thread = onNewThread {
                 do throws(GuiseError) {
                     try connection.impersonate()
-                    state.withLock { $0.could += 1; $0.tried += 1 }
+                    state.withLock {
+                        $0.could += 1; $0.tried += 1
+                    }
                 } catch {
                     let name = Mirror(reflecting: error).children.first?.label ?? "?"
-                    state.withLock { $0.tried += 1; $0.refusals.insert(name) }
+                    state.withLock {
+                        $0.tried += 1; $0.refusals.insert(name)
+                    }
                 }
                 while !release.withLock({ $0 }) { usleep(2000) }
             }

@@ -48,7 +48,9 @@ extension Session {
             var arguments: [UnsafeMutablePointer<CChar>?] = words[1...].map { strdup($0) }
             arguments.append(nil)
             return Outcome(Int(test_exec(words[1], &arguments)))
-        case "slots": return .value(String(try page().map { page in (0..<page.count).count { page.tid(at: $0) != 0 } } ?? -1))
+        case "slots":
+            return .value(
+                String(try page().map { page in (0..<page.count).count { page.tid(at: $0) != 0 } } ?? -1))
         case "forge": return try forge(words)
         case "forge-thread": return try forgeThread(words)
         case "scribble": return try scribble(words)
@@ -84,7 +86,10 @@ extension Session {
 
     private func onAnotherThread(_ command: [String]) -> Outcome {
         let result = Mutex<Outcome?>(nil)
-        guard let thread = onNewThread({ let outcome = self.perform(command); result.withLock { $0 = outcome } })
+        guard
+            let thread = onNewThread({
+                let outcome = self.perform(command); result.withLock { $0 = outcome }
+            })
         else { return .errno(EAGAIN) }
         pthread_join(thread, nil)
         return result.withLock { $0 } ?? .errno(ECANCELED)
@@ -165,7 +170,9 @@ extension Session {
 
     /// forge HANDLE COMMAND…: puts a number nobody gave it into its own slot, runs the command, takes it out.
     private func forge(_ words: [String]) throws -> Outcome {
-        guard let page = try page(), let slot = page.claim(UInt32(currentThreadID)) else { return .errno(ENOENT) }
+        guard let page = try page(), let slot = page.claim(UInt32(currentThreadID)) else {
+            return .errno(ENOENT)
+        }
         let handle = page.handle(at: slot)
         guise_handle_store(handle, UInt64(words[1])!)
         defer { guise_handle_store(handle, 0) }

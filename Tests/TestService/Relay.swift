@@ -20,7 +20,10 @@ enum Relay {
                 socket = connection.fileDescriptor.rawValue
             } catch { TestService.fail("\(error)") }
         }
-        var polled = [pollfd(fd: 0, events: Int16(POLLIN), revents: 0), pollfd(fd: socket, events: Int16(POLLIN), revents: 0)]
+        var polled = [
+            pollfd(fd: 0, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: socket, events: Int16(POLLIN), revents: 0),
+        ]
         var buffer = [UInt8](repeating: 0, count: 65536)
         while poll(&polled, 2, -1) >= 0 || errno == EINTR {
             for (index, target) in [(0, socket), (1, Int32(1))] where polled[index].revents != 0 {

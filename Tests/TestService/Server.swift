@@ -22,7 +22,8 @@ enum Server {
         var threads = Authority.defaultThreads
         if let at = options.firstIndex(of: "--threads") { threads = Int(options[at + 1])! }
         do {
-            let enforcement: Authority.Enforcement = options.contains("--cooperative") ? .cooperative : .mediated
+            let enforcement: Authority.Enforcement =
+                options.contains("--cooperative") ? .cooperative : .mediated
             let attached = try Authority.attach(enforcement: enforcement, threads: threads)
             authority.withLock { $0 = attached }
         } catch { TestService.fail("\(error)") }

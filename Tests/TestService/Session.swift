@@ -49,7 +49,8 @@ final class Session: @unchecked Sendable {
             return .value(try captured().level.word)
         case "client":
             let token = try captured().clientToken()
-            return .value("\(token.user.sid) \(token.user.name ?? "-") \(token.integrity) groups \(token.groups.count)")
+            return .value(
+                "\(token.user.sid) \(token.user.name ?? "-") \(token.integrity) groups \(token.groups.count)")
         case "impersonate":
             try captured().impersonate(atMost: limit(words, 1))
         case "revert":
@@ -74,16 +75,21 @@ final class Session: @unchecked Sendable {
             Server.named.withLock { $0[words[1]] = .socket(socket) }
             isParked = true
         case "adopt-named":
-            guard case .socket(let other) = Server.named.withLock({ $0[words[1]] }) else { return .errno(ENOENT) }
+            guard case .socket(let other) = Server.named.withLock({ $0[words[1]] }) else {
+                return .errno(ENOENT)
+            }
             connection = try Connection(adopting: .init(rawValue: other))
         case "adopt-descriptor":
             let adopted = try Connection(adopting: .init(rawValue: Int32(words[1])!))
             return .value("\(try adopted.clientToken().user.sid) \(adopted.level.word)")
         case "impersonate-named":
-            guard case .connection(let other) = Server.named.withLock({ $0[words[1]] }) else { return .errno(ENOENT) }
+            guard case .connection(let other) = Server.named.withLock({ $0[words[1]] }) else {
+                return .errno(ENOENT)
+            }
             try other.impersonate(atMost: limit(words, 2))
         case "reattach":
-            let attached = try Authority.attach(enforcement: words.contains("cooperative") ? .cooperative : .mediated)
+            let attached = try Authority.attach(
+                enforcement: words.contains("cooperative") ? .cooperative : .mediated)
             Server.authority.withLock { $0 = attached }
         default:
             return nil

@@ -272,6 +272,8 @@ final class FileOpener {
         let truncates = request.has(OpenRequest.Flag.truncate) && !isPath
         let waits = !request.has(OpenRequest.Flag.nonBlocking) && !isPath
         var flags = request.flags & ~OpenRequest.Flag.truncate
+        // The terminal would become the authority's.
+        if !isPath { flags |= OpenRequest.Flag.noControllingTerminal }
         if waits, !mayWait { flags |= OpenRequest.Flag.nonBlocking }
         let how = open_how(flags, mode: request.mode, resolve: request.resolve)
         let found = files.open(as: credentials, directory, path, how, umask: caller.umask, mayWait: mayWait)

@@ -40,6 +40,7 @@ struct OpenRequest {
         static let create = GUISE_O_CREAT
         static let exclusive = GUISE_O_EXCL
         static let truncate = GUISE_O_TRUNC
+        static let noControllingTerminal = GUISE_O_NOCTTY
         static let append = GUISE_O_APPEND
         static let nonBlocking = GUISE_O_NONBLOCK
         static let closeOnExec = GUISE_O_CLOEXEC

@@ -109,7 +109,9 @@ final class Client {
     /// Sends a command without waiting for what it comes to.
     func send(_ command: String) throws {
         let bytes = Array((command + "\n").utf8)
-        guard write(input, bytes, bytes.count) == bytes.count else { throw HarnessError("the client is gone") }
+        guard write(input, bytes, bytes.count) == bytes.count else {
+            throw HarnessError("the client is gone")
+        }
     }
 
     /// The answer to a command that was sent.

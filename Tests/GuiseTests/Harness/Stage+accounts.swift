@@ -25,7 +25,9 @@ extension Stage {
         return Person(name: "uid \(uid)", uid: uid, sid: "S-1-22-1-\(uid)")
     }
 
-    private func account(_ name: String, _ kind: WireAccountKind, _ privileges: [String] = []) throws -> Person {
+    private func account(_ name: String, _ kind: WireAccountKind, _ privileges: [String] = []) throws
+        -> Person
+    {
         let uid = FreshUsers.take()
         let answer = try ask(
             .accountAdd(
@@ -54,7 +56,9 @@ extension Stage {
 
     /// Makes a file in a Unix place.
     @discardableResult
-    func file(_ name: String, _ content: String, of owner: Person? = nil, mode: mode_t = 0o600) throws -> String {
+    func file(_ name: String, _ content: String, of owner: Person? = nil, mode: mode_t = 0o600) throws
+        -> String
+    {
         let path = name.hasPrefix("/") ? name : directory + "/" + name
         try content.write(toFile: path, atomically: false, encoding: .utf8)
         chmod(path, mode)
@@ -66,13 +70,19 @@ extension Stage {
     @discardableResult
     func root(_ name: String, _ sddl: String, for people: Person...) throws -> String {
         let path = folder(name, mode: 0o700)
-        try ask(.rootAdd(.with { $0.path = path; $0.sddl = Self.fill(sddl, people) }))
+        try ask(
+            .rootAdd(
+                .with {
+                    $0.path = path; $0.sddl = Self.fill(sddl, people)
+                }))
         return path
     }
 
     /// Makes a file under a managed root, as root does it by hand, and gives it a descriptor.
     @discardableResult
-    func managedFile(_ path: String, _ content: String, _ sddl: String, for people: Person...) throws -> String {
+    func managedFile(_ path: String, _ content: String, _ sddl: String, for people: Person...) throws
+        -> String
+    {
         try content.write(toFile: path, atomically: false, encoding: .utf8)
         chmod(path, 0o600)
         try describe(path, Self.fill(sddl, people))
@@ -89,7 +99,11 @@ extension Stage {
 
     /// Sets an object's security descriptor.
     func describe(_ path: String, _ sddl: String) throws {
-        try ask(.descriptorSet(.with { $0.path = path; $0.sddl = sddl }))
+        try ask(
+            .descriptorSet(
+                .with {
+                    $0.path = path; $0.sddl = sddl
+                }))
     }
 
     static func fill(_ sddl: String, _ people: [Person]) -> String {

@@ -97,14 +97,16 @@ final class Stage {
         streams: (Int32, Int32, Int32) = (-1, -1, -1)
     ) throws -> ChildProcess {
         try ChildProcess(
-            command, environment: ["GUISE_RUNTIME_DIR": runtime].merging(environment) { $1 }, group: group.pid,
+            command, environment: ["GUISE_RUNTIME_DIR": runtime].merging(environment) { $1 },
+            group: group.pid,
             streams: streams)
     }
 
     /// A command line that runs another as a user.
     static func command(_ command: [String], as uid: UInt32, groups: [UInt32] = []) -> [String] {
         let memberships =
-            groups.isEmpty ? ["--clear-groups"] : ["--groups", groups.map(String.init).joined(separator: ",")]
+            groups.isEmpty
+            ? ["--clear-groups"] : ["--groups", groups.map(String.init).joined(separator: ",")]
         return ["/usr/bin/setpriv", "--reuid", "\(uid)", "--regid", "\(uid)"] + memberships + ["--"] + command
     }
 
@@ -118,7 +120,9 @@ final class Stage {
     func run(_ command: [String], as person: Person? = nil) throws -> Outcome {
         let output = directory + "/out.\(UUID())"
         let errors = directory + "/err.\(UUID())"
-        let descriptors = [output, errors].map { (path: String) in open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600) }
+        let descriptors = [output, errors].map { (path: String) in
+            open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        }
         defer {
             unlink(output)
             unlink(errors)
