@@ -72,8 +72,3 @@ struct Heir {
         list.aces.flatMap { inherited(from: $0, mark: mark) }
     }
 }
-
-extension ACEType {
-    /// Whether entries of this type ask for an alarm.
-    var isAlarm: Bool { [0x03, 0x08, 0x0e, 0x10].contains(rawValue) }
-}

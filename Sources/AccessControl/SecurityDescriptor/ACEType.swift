@@ -83,6 +83,9 @@ public struct ACEType: RawRepresentable, Hashable, Sendable {
 
     /// Whether entries of this type ask for an audit record.
     public var isAudit: Bool { [0x02, 0x07, 0x0d, 0x0f].contains(rawValue) }
+
+    /// Whether it raises an alarm: reserved, and never done (MS-DTYP 2.4.4).
+    public var isAlarm: Bool { [0x03, 0x08, 0x0e, 0x10].contains(rawValue) }
 }
 
 /// The flags of an access control entry (MS-DTYP 2.4.4.1).

@@ -15,8 +15,9 @@ final class DescriptorRequests {
         _ request: WireDescriptorGet, _ logon: Logon, _ domain: SID
     ) throws(Refused) -> WireResponse.OneOf_Body {
         let (object, isManaged) = try find(request.path, logon)
-        let descriptor = try read(object, request.path)
-        try require(.readControl, descriptor, logon, request.path)
+        let stored = try read(object, request.path)
+        try require(.readControl, stored, logon, request.path)
+        let descriptor = try stored.shown(to: logon.token.token)
         var answer = WireDescriptor()
         answer.path = name(of: object) ?? request.path
         answer.binary = .init(descriptor.bytes)
@@ -92,7 +93,12 @@ final class DescriptorRequests {
                 throw Refused(.accessDenied, "\(owner) may not be made the owner: it takes SeRestorePrivilege")
             }
         }
-        try expect(descriptor.bytes, request)
+        if let label = wanted.mandatoryLabel, label.level > logon.token.token.integrity {
+            guard logon.token.token.holds(.relabel) else {
+                throw Refused(.accessDenied, "a label above your own integrity level takes SeRelabelPrivilege")
+            }
+        }
+        try expect(try descriptor.shown(to: logon.token.token).bytes, request)
         return descriptor.replaced(by: wanted)
     }
 
@@ -150,7 +156,9 @@ final class DescriptorRequests {
     private func require(
         _ rights: AccessMask<FileKind>, _ descriptor: SecurityDescriptor, _ logon: Logon, _ path: String
     ) throws(Refused) {
-        let decision = try? AccessCheck<FileKind>.decide(descriptor, token: logon.token.token, desired: rights)
+        let context = AccessContext(isSessionAlive: sessions.isAlive(logon.session.id))
+        let decision = try? AccessCheck<FileKind>.decide(
+            descriptor, token: logon.token.token, desired: rights, context: context)
         guard decision?.isAllowed == true else {
             throw Refused(.accessDenied, "\(path): its security descriptor does not grant you \(rights)")
         }
@@ -158,6 +166,19 @@ final class DescriptorRequests {
 }
 
 extension SecurityDescriptor {
+    /// As a token may see it: who is audited is shown to holders of SeSecurityPrivilege only. Labels, resource
+    /// attributes and policies come with READ_CONTROL (MS-DTYP 2.4.7, SECURITY_INFORMATION).
+    fileprivate func shown(to token: Token) throws(Refused) -> SecurityDescriptor {
+        guard !token.holds(.security), case .present(let list) = sacl else { return self }
+        let rest = list.aces.filter { !$0.type.isAudit && !$0.type.isAlarm }
+        guard rest.count < list.aces.count else { return self }
+        var shown = self
+        do {
+            shown.sacl = rest.isEmpty ? .absent : .present(try ACL(rest))
+        } catch { throw Refused(.internal, "\(error)") }
+        return shown
+    }
+
     /// What is set in `other` in place of what is here.
     fileprivate func replaced(by other: SecurityDescriptor) -> SecurityDescriptor {
         var result = self
