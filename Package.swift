@@ -13,7 +13,8 @@ let fuzzers: [Target] =
     ? []
     : [
         .executableTarget(
-            name: "fuzz-control", dependencies: ["CGuise", "GuiseDaemon", "GuiseProtocol"], path: "Fuzz/Control",
+            name: "fuzz-control", dependencies: ["CGuise", "GuiseDaemon", "GuiseProtocol"],
+            path: "Fuzz/Control",
             exclude: ["Corpus"],
             swiftSettings: strict)
     ]
@@ -100,7 +101,8 @@ let package = Package(
             name: "guise-example-files", dependencies: ["Guise"], path: "Examples/FileService",
             swiftSettings: strict),
         .executableTarget(
-            name: "guise-example-client", dependencies: ["AccessControl", "Guise"], path: "Examples/FileClient",
+            name: "guise-example-client", dependencies: ["AccessControl", "Guise"],
+            path: "Examples/FileClient",
             swiftSettings: strict),
         .testTarget(name: "AccessControlTests", dependencies: ["AccessControl"], swiftSettings: strict),
         .testTarget(
@@ -113,7 +115,8 @@ let package = Package(
         .testTarget(
             name: "ToolTests",
             dependencies: [
-                "AccessControl", "CGuise", "GuiseDaemon", "GuiseProtocol", "ToolSupport", "guise", "idn", "sd",
+                "AccessControl", "CGuise", "GuiseDaemon", "GuiseProtocol", "ToolSupport", "guise", "idn",
+                "sd",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -125,7 +128,8 @@ let package = Package(
         .testTarget(
             name: "GuiseTests",
             dependencies: [
-                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "guise", "guised", "idn", "sd",
+                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "guise", "guised", "idn",
+                "sd",
                 "guise-example-files", "guise-example-client", "guise-test-service",
             ],
             swiftSettings: strict),

@@ -5,8 +5,8 @@
 // LEVEL is anonymous, identification, impersonation or delegation. Sends each request as a line, prints each
 // answer.
 
-import Foundation
 import AccessControl
+import Foundation
 import Guise
 
 @main
@@ -37,7 +37,9 @@ struct FileClient {
     static func line(from connection: Connection) throws -> String {
         var bytes: [UInt8] = []
         var one: [UInt8] = [0]
-        while try one.withUnsafeMutableBytes({ try connection.fileDescriptor.read(into: $0) }) == 1, one[0] != 0x0A {
+        while try one.withUnsafeMutableBytes({ try connection.fileDescriptor.read(into: $0) }) == 1,
+            one[0] != 0x0A
+        {
             bytes += one
         }
         return String(decoding: bytes, as: UTF8.self)

@@ -45,7 +45,9 @@ struct FileService {
                 switch (words.first, words.count) {
                 case ("whoami", 1):
                     let token = try connection.clientToken()
-                    answer("OK \(token.user.name ?? "unknown") \(token.user.sid) at \(connection.level)", connection)
+                    answer(
+                        "OK \(token.user.name ?? "unknown") \(token.user.sid) at \(connection.level)",
+                        connection)
                 case ("read", 2):
                     answer("OK \(try read(words[1], connection))", connection)
                 case ("write", 3):
@@ -108,7 +110,10 @@ struct Lines {
             }
             guard rest.count <= 8192 else { return nil }
             var buffer = [UInt8](repeating: 0, count: 4096)
-            guard let count = try? buffer.withUnsafeMutableBytes({ try connection.fileDescriptor.read(into: $0) }),
+            guard
+                let count = try? buffer.withUnsafeMutableBytes({
+                    try connection.fileDescriptor.read(into: $0)
+                }),
                 count > 0
             else { return nil }
             rest += buffer[..<count]

@@ -94,7 +94,9 @@ private final class Stage: @unchecked Sendable {
         for _ in 0..<64 {
             var one = pollfd(fd: used, events: Int16(POLLIN), revents: 0)
             guard poll(&one, 1, 5000) == 1 else { return false }
-            guard let received = try? ControlPacket.receive(WireResponse.self, from: used) else { return false }
+            guard let received = try? ControlPacket.receive(WireResponse.self, from: used) else {
+                return false
+            }
             if let descriptor = received.descriptor { close(descriptor) }
             if received.message.id == request.id { return true }
         }

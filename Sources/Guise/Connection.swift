@@ -114,7 +114,8 @@ public final class Connection: Sendable {
     @inline(__always)
     func captured() throws(GuiseError) -> Capture {
         guard let capture else {
-            throw .notAServerConnection("this is the client's side of the connection: there is nobody to impersonate")
+            throw .notAServerConnection(
+                "this is the client's side of the connection: there is nobody to impersonate")
         }
         return capture
     }
@@ -131,7 +132,8 @@ extension Authority {
     @inline(__always)
     func alive() throws(GuiseError) -> Authority {
         guard !client.isLost else {
-            throw .authorityLost("the authority is gone, and this client's identity with it; restart the service")
+            throw .authorityLost(
+                "the authority is gone, and this client's identity with it; restart the service")
         }
         return self
     }

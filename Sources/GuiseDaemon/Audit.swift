@@ -29,7 +29,9 @@ package struct Audit: Sendable {
     }
 
     /// A call of a mediated thread was refused by Guise itself.
-    func denied(_ call: String, path: String?, user: SID, service: String, pid: Int32, tid: Int32, rule: String) {
+    func denied(
+        _ call: String, path: String?, user: SID, service: String, pid: Int32, tid: Int32, rule: String
+    ) {
         log.notice(
             "call denied",
             metadata: [

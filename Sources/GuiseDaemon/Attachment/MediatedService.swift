@@ -46,7 +46,9 @@ package final class MediatedService: Sendable {
     /// be taken for one that does not impersonate. Returns those that are not needed any more.
     func retire(_ attachment: Attachment) -> [Attachment] {
         attachments.withLock { attachments in
-            let gone = attachments.filter { $0 === attachment && hasEnded || $0.isDetached && $0.processHasEnded }
+            let gone = attachments.filter {
+                $0 === attachment && hasEnded || $0.isDetached && $0.processHasEnded
+            }
             attachments.removeAll { one in gone.contains { $0 === one } }
             return gone
         }

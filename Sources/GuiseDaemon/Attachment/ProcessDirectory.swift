@@ -66,8 +66,11 @@ package final class ProcessDirectory: Sendable {
             guard state.attachments[attachment.identity] == nil else {
                 return Refused(.alreadyAttached, "process \(attachment.pid) is attached already")
             }
-            guard state.pageMemory[user, default: 0] + attachment.pageSize <= Self.largestPageMemoryPerUser else {
-                return Refused(.limit, "the identity pages of user \(user) take too much memory; attach for fewer threads")
+            guard state.pageMemory[user, default: 0] + attachment.pageSize <= Self.largestPageMemoryPerUser
+            else {
+                return Refused(
+                    .limit,
+                    "the identity pages of user \(user) take too much memory; attach for fewer threads")
             }
             state.pageMemory[user, default: 0] += attachment.pageSize
             state.attachments[attachment.identity] = attachment

@@ -28,7 +28,8 @@ struct PeerCapture {
         self.processes = processes
         diag = guise_diag_open()
         guard diag >= 0 else {
-            throw Refused(.internal, "no sock_diag socket (\(errnoText(-diag))); the kernel needs CONFIG_UNIX_DIAG")
+            throw Refused(
+                .internal, "no sock_diag socket (\(errnoText(-diag))); the kernel needs CONFIG_UNIX_DIAG")
         }
     }
 
@@ -37,7 +38,8 @@ struct PeerCapture {
     /// - Throws: `notLocal`, `peerGone`; never a guess.
     func capture(_ socket: Int32) throws(Refused) -> Client {
         guard guise_socket_domain(socket) == AF_UNIX else {
-            throw Refused(.notLocal, "the descriptor is not a Unix socket: only local clients can be captured")
+            throw Refused(
+                .notLocal, "the descriptor is not a Unix socket: only local clients can be captured")
         }
         let type = guise_socket_type(socket)
         guard type == Int32(SOCK_STREAM.rawValue) || type == Int32(SOCK_SEQPACKET.rawValue) else {
@@ -45,7 +47,8 @@ struct PeerCapture {
         }
         guard guise_unix_has_name(socket) else {
             throw Refused(
-                .notLocal, "this is the connecting end of the connection, where the other end is the service:"
+                .notLocal,
+                "this is the connecting end of the connection, where the other end is the service:"
                     + " only who accepted a connection captures its client")
         }
         var peerInode: UInt32 = 0
@@ -57,7 +60,8 @@ struct PeerCapture {
                 throw Refused(.internal, "asking the kernel for the peer failed: \(errnoText(-found))")
             }
             throw Refused(
-                .peerGone, "the socket has no client (any more): it closed before it was captured, or it is in"
+                .peerGone,
+                "the socket has no client (any more): it closed before it was captured, or it is in"
                     + " another network namespace")
         }
         var peer = guise_peer()
@@ -83,14 +87,16 @@ struct PeerCapture {
         }
         guard !hasMarker(socket) else {
             throw Refused(
-                .peerGone, "the client announced its level to an authority that is gone; it has to connect again")
+                .peerGone,
+                "the client announced its level to an authority that is gone; it has to connect again")
         }
         // The accepted end always has its listener's name. With a name at both ends it could be either, and at
         // the connecting end the kernel tells whose the listener is, not who connected.
         var name: CChar = 0
         guard guise_unix_peer_name(socket, &name, 0) == 0 else {
             throw Refused(
-                .notLocal, "the client bound its socket to a name, so that the two ends cannot be told apart; it"
+                .notLocal,
+                "the client bound its socket to a name, so that the two ends cannot be told apart; it"
                     + " has to connect from an unnamed socket, or announce its level")
         }
         let logon = try logon(of: peer)

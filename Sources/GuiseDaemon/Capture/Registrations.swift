@@ -59,7 +59,8 @@ final class Registrations: Sendable {
         let error = guise_unix_bind_abstract(socket, marker, marker.utf8.count)
         guard error == 0 else {
             forget([cookie])
-            throw Refused(.badRequest, "the socket cannot be marked (\(errnoText(-error))): is it bound already?")
+            throw Refused(
+                .badRequest, "the socket cannot be marked (\(errnoText(-error))): is it bound already?")
         }
     }
 

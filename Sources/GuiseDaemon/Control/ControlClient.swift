@@ -37,7 +37,8 @@ final class ControlClient {
         if error == 0, peer.pidfd >= 0 { close(peer.pidfd) }
         guard error == 0, peer.pid > 0, identity != 0, guise_socket_pass_credentials(socket) == 0 else {
             close(socket)
-            throw Refused(.wrongNamespace, "the caller is gone, or in a pid namespace the authority does not see")
+            throw Refused(
+                .wrongNamespace, "the caller is gone, or in a pid namespace the authority does not see")
         }
         peer.pidfd = -1
         self.socket = socket
@@ -51,7 +52,8 @@ final class ControlClient {
 
     func add(_ captured: Captured) throws(Refused) -> UInt64 {
         guard captures.count < Self.largestCaptureCount else {
-            throw Refused(.limit, "process \(pid) holds \(captures.count) captured connections, and may no more")
+            throw Refused(
+                .limit, "process \(pid) holds \(captures.count) captured connections, and may no more")
         }
         lastCapture += 1
         captures[lastCapture] = captured
@@ -84,6 +86,8 @@ final class BusyFlag: Sendable {
     private let flag = Atomic(false)
 
     /// False when it is taken.
-    func take() -> Bool { flag.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged }
+    func take() -> Bool {
+        flag.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
+    }
     func giveBack() { flag.store(false, ordering: .releasing) }
 }

@@ -10,7 +10,9 @@ package enum ControlServerError: Error, CustomStringConvertible {
     case unusable(String)
 
     package var description: String {
-        switch self { case .unusable(let text): text }
+        switch self {
+        case .unusable(let text): text
+        }
     }
 }
 
@@ -51,7 +53,9 @@ package final class ControlServer: @unchecked Sendable {
         _ = guise_socket_pass_credentials(listener)
         poll = epoll_create1(Int32(EPOLL_CLOEXEC))
         wake = eventfd(0, Int32(EFD_CLOEXEC))
-        guard poll >= 0, wake >= 0 else { throw ControlServerError.unusable("epoll: \(errnoText(guise_errno()))") }
+        guard poll >= 0, wake >= 0 else {
+            throw ControlServerError.unusable("epoll: \(errnoText(guise_errno()))")
+        }
         watch(listener)
         watch(wake)
     }
@@ -135,7 +139,8 @@ package final class ControlServer: @unchecked Sendable {
             case .system(EAGAIN), .system(EINTR): return
             case .closed: break
             default:
-                log.notice("malformed control message", metadata: ["process": "\(client.pid)", "error": "\(error)"])
+                log.notice(
+                    "malformed control message", metadata: ["process": "\(client.pid)", "error": "\(error)"])
             }
             drop(client)
             return
@@ -148,7 +153,8 @@ package final class ControlServer: @unchecked Sendable {
         do throws(Refused) {
             guard request.version == ControlPacket.version else {
                 throw Refused(
-                    .unsupported, "this authority speaks protocol version \(ControlPacket.version), not \(request.version)")
+                    .unsupported,
+                    "this authority speaks protocol version \(ControlPacket.version), not \(request.version)")
             }
             // A child that inherited the connection is another process than the one that opened it.
             guard received.sender == client.pid else {
@@ -249,7 +255,8 @@ package final class ControlServer: @unchecked Sendable {
         }
         guard status.st_uid == geteuid(), status.st_mode & 0o022 == 0 else {
             throw ControlServerError.unusable(
-                "others may write in \(directory), so they could pose as the authority; make it yours, with mode 0755")
+                "others may write in \(directory), so they could pose as the authority; make it yours, with mode 0755"
+            )
         }
     }
 

@@ -33,7 +33,8 @@ final class DescriptorRequests {
         let wanted = try wanted(request, domain)
         let (object, isManaged) = try find(request.path, logon)
         guard isManaged || isAdministrator else {
-            throw Refused(.accessDenied, "outside managed roots only an administrator gives objects descriptors")
+            throw Refused(
+                .accessDenied, "outside managed roots only an administrator gives objects descriptors")
         }
         try StoredDescriptor.changes.withLock { _ throws(Refused) in
             let changed = try changed(object, request, wanted, logon, isAdministrator: isAdministrator)
@@ -47,7 +48,8 @@ final class DescriptorRequests {
     func propagate(_ request: WirePropagate, _ logon: Logon) throws(Refused) -> Requests.Work {
         let (object, isManaged) = try find(request.path, logon)
         guard isManaged, isDirectory(object) else {
-            throw Refused(.badRequest, "\(request.path) is no folder under a managed root; nothing inherits from it")
+            throw Refused(
+                .badRequest, "\(request.path) is no folder under a managed root; nothing inherits from it")
         }
         let descriptor = try read(object, request.path)
         try require(.writeDAC, descriptor, logon, request.path)
@@ -64,7 +66,9 @@ final class DescriptorRequests {
             return request.binary.isEmpty
                 ? try SecurityDescriptor(sddl: request.sddl, domain: domain)
                 : try SecurityDescriptor(bytes: Array(request.binary))
-        } catch { throw Refused(.badRequest, request.binary.isEmpty ? "\(request.sddl): \(error)" : "\(error)") }
+        } catch {
+            throw Refused(.badRequest, request.binary.isEmpty ? "\(request.sddl): \(error)" : "\(error)")
+        }
     }
 
     /// What the object's descriptor is to be, if the caller may have it so.
@@ -77,7 +81,8 @@ final class DescriptorRequests {
             // An object that has none: whoever administers the machine gives it its first.
             guard isAdministrator, wanted.owner != nil else {
                 throw Refused(
-                    .accessDenied, "\(request.path) has no descriptor: an administrator sets one with an owner")
+                    .accessDenied,
+                    "\(request.path) has no descriptor: an administrator sets one with an owner")
             }
             return wanted
         }
@@ -90,12 +95,14 @@ final class DescriptorRequests {
         try require(rights, descriptor, logon, request.path)
         if let owner = wanted.owner, owner != descriptor.owner {
             guard logon.token.token.mayOwn(owner) else {
-                throw Refused(.accessDenied, "\(owner) may not be made the owner: it takes SeRestorePrivilege")
+                throw Refused(
+                    .accessDenied, "\(owner) may not be made the owner: it takes SeRestorePrivilege")
             }
         }
         if let label = wanted.mandatoryLabel, label.level > logon.token.token.integrity {
             guard logon.token.token.holds(.relabel) else {
-                throw Refused(.accessDenied, "a label above your own integrity level takes SeRelabelPrivilege")
+                throw Refused(
+                    .accessDenied, "a label above your own integrity level takes SeRelabelPrivilege")
             }
         }
         try expect(try descriptor.shown(to: logon.token.token).bytes, request)
@@ -105,7 +112,8 @@ final class DescriptorRequests {
     /// Whoever changes what they have read says what that was, so that no change made meanwhile is lost.
     private func expect(_ bytes: [UInt8], _ request: WireDescriptorSet) throws(Refused) {
         guard !request.hasExpected || request.expected.elementsEqual(bytes) else {
-            throw Refused(.conflict, "the descriptor of \(request.path) was changed by somebody else meanwhile")
+            throw Refused(
+                .conflict, "the descriptor of \(request.path) was changed by somebody else meanwhile")
         }
     }
 
@@ -131,7 +139,8 @@ final class DescriptorRequests {
         switch walk.find(path.utf8.map(CChar.init(bitPattern:)), from: nowhere, request: request) {
         case .managed(let object, _): return (object, true)
         case .missing: throw Refused(.notFound, "\(path): \(errnoText(ENOENT))")
-        case .failed(let error): throw Refused(error == EACCES ? .accessDenied : .notFound, "\(path): \(errnoText(error))")
+        case .failed(let error):
+            throw Refused(error == EACCES ? .accessDenied : .notFound, "\(path): \(errnoText(error))")
         case .reached(let object), .ownDescriptors(let object): return (object, false)
         case .unix(let directory, let name):
             let found = files.open(
@@ -197,7 +206,9 @@ extension SecurityDescriptor {
 }
 
 extension SecurityDescriptor.Control {
-    fileprivate func taking(_ other: Self, _ bits: Self) -> Self { subtracting(bits).union(other.intersection(bits)) }
+    fileprivate func taking(_ other: Self, _ bits: Self) -> Self {
+        subtracting(bits).union(other.intersection(bits))
+    }
 }
 
 extension Token {

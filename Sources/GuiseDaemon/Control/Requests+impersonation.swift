@@ -11,8 +11,10 @@ extension Requests {
         }
         guard Int32(bitPattern: request.pid) == client.pid else {
             throw Refused(
-                .wrongNamespace, "the process calls itself \(request.pid), and the authority sees it as"
-                    + " \(client.pid): it is in a pid namespace of its own, and could not be told by its threads")
+                .wrongNamespace,
+                "the process calls itself \(request.pid), and the authority sees it as"
+                    + " \(client.pid): it is in a pid namespace of its own, and could not be told by its threads"
+            )
         }
         let count = Int(request.threads)
         guard count >= 16, count <= IdentityPage.largestCount, count & (count - 1) == 0,
@@ -76,7 +78,9 @@ extension Requests {
         return .captured(answer)
     }
 
-    func openHandle(_ request: WireOpenHandle, _ client: ControlClient) throws(Refused) -> WireResponse.OneOf_Body {
+    func openHandle(_ request: WireOpenHandle, _ client: ControlClient) throws(Refused)
+        -> WireResponse.OneOf_Body
+    {
         let attachment = try attachment(client)
         guard let captured = client.captures[request.capture], let limit = ImpersonationLevel(request.atMost)
         else { throw Refused(.notFound, "there is no capture \(request.capture), or no such level") }
@@ -108,7 +112,8 @@ extension Requests {
         }
         guard let handle = attachment.open(token, credentials: captured.client.credentials) else {
             throw Refused(
-                .limit, "process \(client.pid) has \(Attachment.largestHandleCount) handles open, and may no more")
+                .limit,
+                "process \(client.pid) has \(Attachment.largestHandleCount) handles open, and may no more")
         }
         context.audit.impersonation(token, by: client.pid, service: service, client: captured.client.pid)
         captured.handles[level] = handle
@@ -153,11 +158,13 @@ extension Refused {
         switch refusal {
         case .noPrivilege:
             self.init(
-                .noPrivilege, "\(name) does not hold SeImpersonatePrivilege, so it may not act as another user;"
+                .noPrivilege,
+                "\(name) does not hold SeImpersonatePrivilege, so it may not act as another user;"
                     + " an administrator grants it with `guise account grant NAME SeImpersonatePrivilege`")
         case .restricted:
             self.init(
-                .restricted, "\(name) runs restricted, and may not act under an unrestricted token of the same user")
+                .restricted,
+                "\(name) runs restricted, and may not act under an unrestricted token of the same user")
         case .integrity(let client, let service):
             self.init(
                 .integrity, "the client's integrity level (\(client)) is above that of \(name) (\(service))")

@@ -18,7 +18,9 @@ extension Requests {
             }
         }
         let directory = accounts.directory
-        return .later { () throws(Refused) in .thread(subject.view(thread: thread, whole: true, names: directory)) }
+        return .later { () throws(Refused) in
+            .thread(subject.view(thread: thread, whole: true, names: directory))
+        }
     }
 
     func threads(_ request: WireThreads, _ client: ControlClient) throws(Refused) -> Answer {
@@ -58,7 +60,8 @@ extension Requests {
             } catch { throw Refused(error) }
             guard isAdministrator || logon.token.token.user == asking else {
                 throw Refused(
-                    .accessDenied, "the token of \(quoted(request.name)) is shown to itself and to administrators only")
+                    .accessDenied,
+                    "the token of \(quoted(request.name)) is shown to itself and to administrators only")
             }
             return .token(WireTokenView(logon.token, credentials: logon.credentials, names: directory))
         }
@@ -91,7 +94,8 @@ extension Requests {
             subject.logon.token.processDescriptor, token: asking, desired: .queryInformation)
         guard decision?.isAllowed == true else {
             throw Refused(
-                .accessDenied, "the token of process \(pid) is shown to its own user and to administrators only")
+                .accessDenied,
+                "the token of process \(pid) is shown to its own user and to administrators only")
         }
         return subject
     }

@@ -11,20 +11,24 @@ extension Requests {
         else { throw Refused(.badRequest, "this process starts, or is, a service already") }
         guard let account = accounts.account(named: request.account) else {
             throw Refused(
-                .notFound, "there is no account \"\(request.account)\"; add one with `guise account add --service`")
+                .notFound,
+                "there is no account \"\(request.account)\"; add one with `guise account add --service`")
         }
         guard client.credentials.isRoot || client.credentials.uid == account.unixID else {
-            throw Refused(.accessDenied, "only root, or its own Unix user, may start the service \(account.name)")
+            throw Refused(
+                .accessDenied, "only root, or its own Unix user, may start the service \(account.name)")
         }
         for namespace in ["mnt", "pid", "net", "user"] {
             guard sameNamespace(namespace, client.pid) else {
                 throw Refused(
-                    .wrongNamespace, "the service would run in a \(namespace) namespace other than the"
+                    .wrongNamespace,
+                    "the service would run in a \(namespace) namespace other than the"
                         + " authority's, where paths and peers mean something else")
             }
         }
         guard sameFile("/proc/\(client.pid)/root", "/proc/self/root") else {
-            throw Refused(.wrongNamespace, "the service would run in a chroot, where paths mean something else")
+            throw Refused(
+                .wrongNamespace, "the service would run in a chroot, where paths mean something else")
         }
         let logon: Logon
         do throws(LogonError) {
@@ -84,7 +88,8 @@ extension Requests {
             fields["Threads"] == ["1"]
         else {
             throw Refused(
-                .badRequest, "the process is not confined: it needs uid \(user.uid), no capabilities,"
+                .badRequest,
+                "the process is not confined: it needs uid \(user.uid), no capabilities,"
                     + " no_new_privs, a seccomp filter and one thread")
         }
     }

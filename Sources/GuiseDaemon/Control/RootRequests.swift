@@ -8,7 +8,8 @@ import Synchronization
 final class RootRequests: Sendable {
     /// Who may do what in a root that was added without a word: SYSTEM and administrators everything, whoever
     /// makes something there everything with it, all others pass through.
-    static let defaultSDDL = "O:BAG:SYD:PAI(A;OICI;0x1f01ff;;;SY)(A;OICI;0x1f01ff;;;BA)(A;OICIIO;0x1f01ff;;;CO)"
+    static let defaultSDDL =
+        "O:BAG:SYD:PAI(A;OICI;0x1f01ff;;;SY)(A;OICI;0x1f01ff;;;BA)(A;OICIIO;0x1f01ff;;;CO)"
 
     private let accounts: AccountStore
     private let roots: ManagedRoots
@@ -38,7 +39,8 @@ final class RootRequests: Sendable {
         let status = try status(of: descriptor)
         guard kernelPath(of: descriptor.number) == Array(root.path.utf8), isClosed(status) else {
             throw Refused(
-                .internal, "it is not as Guise left it, a folder of root's with mode 0700; put it back and start"
+                .internal,
+                "it is not as Guise left it, a folder of root's with mode 0700; put it back and start"
                     + " guised anew, or remove it with `guise root remove`")
         }
         return try take(descriptor, root.path, status)
@@ -60,14 +62,20 @@ final class RootRequests: Sendable {
 
     private func add(_ path: String, _ sddl: String, adopt: Bool) throws(Refused) {
         let descriptor = try Self.openDirectory(path)
-        guard let bytes = kernelPath(of: descriptor.number), let canonical = String(validating: bytes, as: UTF8.self)
+        guard let bytes = kernelPath(of: descriptor.number),
+            let canonical = String(validating: bytes, as: UTF8.self)
         else { throw Refused(.badRequest, "the path of \(path) is no UTF-8") }
-        guard canonical != "/" else { throw Refused(.badRequest, "the whole machine cannot be a managed root") }
+        guard canonical != "/" else {
+            throw Refused(.badRequest, "the whole machine cannot be a managed root")
+        }
         for root in roots.list() {
             let other = String(decoding: root.path, as: UTF8.self)
-            guard canonical != other else { throw Refused(.alreadyExists, "\(canonical) is a managed root already") }
+            guard canonical != other else {
+                throw Refused(.alreadyExists, "\(canonical) is a managed root already")
+            }
             guard !canonical.hasPrefix(other + "/"), !other.hasPrefix(canonical + "/") else {
-                throw Refused(.badRequest, "\(canonical) and the managed root \(other) would lie in each other")
+                throw Refused(
+                    .badRequest, "\(canonical) and the managed root \(other) would lie in each other")
             }
         }
         let own: SecurityDescriptor
@@ -87,7 +95,8 @@ final class RootRequests: Sendable {
         let written = StoredDescriptor.write(own.bytes, to: descriptor.number)
         guard written == 0 else {
             throw Refused(
-                .internal, "\(canonical) takes no security descriptor (\(errnoText(-written))); its file system"
+                .internal,
+                "\(canonical) takes no security descriptor (\(errnoText(-written))); its file system"
                     + " has to support extended attributes of the security namespace")
         }
         try adoption.adopt(descriptor.number, parent: own)
@@ -171,7 +180,8 @@ private struct Adoption {
         try visit(directory, path, 0) { (_, status, name, _) throws(Refused) in
             guard adopt else {
                 throw Refused(
-                    .badRequest, "\(path) is not empty; with --adopt everything in it gets an inherited descriptor,"
+                    .badRequest,
+                    "\(path) is not empty; with --adopt everything in it gets an inherited descriptor,"
                         + " is given to root and closed to Unix modes")
             }
             guard status.device == device else {
@@ -200,7 +210,9 @@ private struct Adoption {
             let mode: UInt32 = status.isDirectory || status.stx_mode & 0o111 != 0 ? 0o700 : 0o600
             let written = StoredDescriptor.write(descriptor.bytes, to: object)
             guard written == 0, chownOfPath(object) == 0, chmodOfPath(object, mode) == 0 else {
-                throw Refused(.internal, "\(name) cannot be adopted: \(errnoText(written < 0 ? -written : guise_errno()))")
+                throw Refused(
+                    .internal,
+                    "\(name) cannot be adopted: \(errnoText(written < 0 ? -written : guise_errno()))")
             }
             return descriptor
         }
@@ -211,7 +223,9 @@ private struct Adoption {
         _ directory: Int32, _ name: String, _ depth: Int, _ parent: SecurityDescriptor? = nil,
         _ body: (Int32, statx, String, SecurityDescriptor?) throws(Refused) -> SecurityDescriptor?
     ) throws(Refused) {
-        guard depth < Self.deepest else { throw Refused(.badRequest, "\(name) lies deeper than \(Self.deepest) folders") }
+        guard depth < Self.deepest else {
+            throw Refused(.badRequest, "\(name) lies deeper than \(Self.deepest) folders")
+        }
         guard let entries = directoryEntries(of: directory) else {
             throw Refused(.internal, "\(name) cannot be listed: \(errnoText(guise_errno()))")
         }

@@ -111,7 +111,8 @@ struct FileCalls {
     private func isDots(_ name: [CChar]) -> Bool { name == [0x2E, 0] || name == [0x2E, 0x2E, 0] }
 
     /// In a Unix place an object that carries a descriptor has to grant what the kernel is asked for.
-    private func checkOwnDescriptor(of entry: LocatedEntry, _ rights: AccessMask<FileKind>) throws(FileError) {
+    private func checkOwnDescriptor(of entry: LocatedEntry, _ rights: AccessMask<FileKind>) throws(FileError)
+    {
         guard !isDots(entry.name), let object = try opener.child(entry, as: caller) else { return }
         if object.isManaged { throw FileError(EBUSY) }
         try require(rights, on: object)
@@ -170,7 +171,8 @@ struct FileCalls {
         try body()
     }
 
-    private func inherited(from directory: Located, isContainer: Bool) throws(FileError) -> SecurityDescriptor {
+    private func inherited(from directory: Located, isContainer: Bool) throws(FileError) -> SecurityDescriptor
+    {
         let parent = StoredDescriptor.read(of: directory.number) { try? SecurityDescriptor(bytes: $0.bytes) }
         guard case .success(let parent?) = parent,
             let descriptor = try? SecurityDescriptor.inheriting(
@@ -205,7 +207,9 @@ struct FileCalls {
                 guise_renameat2(old.directory.number, old.name, new.directory.number, new.name, flags)
             }
         }
-        guard flags & ~UInt32(GUISE_RENAME_EXCHANGE | GUISE_RENAME_NOREPLACE) == 0 else { throw FileError(EINVAL) }
+        guard flags & ~UInt32(GUISE_RENAME_EXCHANGE | GUISE_RENAME_NOREPLACE) == 0 else {
+            throw FileError(EINVAL)
+        }
         let object = try present(old)
         try requireRemoval(of: object, from: old.directory)
         try require(object.status.isDirectory ? .addSubdirectory : .addFile, on: new.directory)
@@ -318,7 +322,9 @@ struct FileCalls {
             length = listxattr(path(of: object), &names, names.count)
             return length < 0 ? -1 : 0
         }
-        let all = names[..<length].split(separator: 0).map { String(decoding: $0.map(UInt8.init(bitPattern:)), as: UTF8.self) }
+        let all = names[..<length].split(separator: 0).map {
+            String(decoding: $0.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        }
         return all.filter { isReachable($0, of: object) }.flatMap { Array($0.utf8) + [0] }
     }
 }

@@ -43,7 +43,9 @@ final class FileOpener {
         mayWait: Bool
     ) -> Outcome {
         let outcome = find(path, from: start, request, as: caller, mayWait: mayWait)
-        guard request.has(OpenRequest.Flag.path), case .descriptor(let found) = outcome else { return outcome }
+        guard request.has(OpenRequest.Flag.path), case .descriptor(let found) = outcome else {
+            return outcome
+        }
         return readable(OwnedDescriptor(found), as: caller)
     }
 
@@ -70,9 +72,13 @@ final class FileOpener {
         switch start {
         case .top:
             if let (root, rest) = roots.root(spelledBy: path) {
-                if root.isUnavailable { return .failed(EACCES, rule: "the managed root is unavailable; see the log") }
+                if root.isUnavailable {
+                    return .failed(EACCES, rule: "the managed root is unavailable; see the log")
+                }
                 if let outcome = openBelow(root, path, rest, request, caller, mayWait) { return outcome }
-            } else if !mayPassModes(caller), let outcome = openInUnixPlace(AT_FDCWD, path.baseAddress!, request, caller, mayWait) {
+            } else if !mayPassModes(caller),
+                let outcome = openInUnixPlace(AT_FDCWD, path.baseAddress!, request, caller, mayWait)
+            {
                 return outcome
             }
             return walk(path, from: nil, request, caller, mayWait)
@@ -118,7 +124,9 @@ final class FileOpener {
         }
         let object = OwnedDescriptor(found)
         var status = statx()
-        guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0, !status.isSymbolicLink else { return nil }
+        guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0, !status.isSymbolicLink else {
+            return nil
+        }
         return openManaged(object, status, request, caller, mayWait)
     }
 
@@ -163,7 +171,8 @@ final class FileOpener {
         else { return nil }
         let rights = request.rights(onDirectory: false)
         func isAllowed(_ bytes: UnsafeRawBufferPointer) -> Bool {
-            (try? AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights))?.isAllowed == true
+            (try? AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights))?.isAllowed
+                == true
         }
         let asked = Foreseen.Question(status, rights, caller.token)
         guard foreseen.contains(asked) || StoredDescriptor.read(at: directory, name, isAllowed) == true
@@ -194,7 +203,8 @@ final class FileOpener {
         // EACCES may mean a managed root on the way, ELOOP a magic link, and what is missing may be missing
         // below the authority's `/proc/self` only.
         switch outcome {
-        case .failed(EACCES, nil), .failed(ELOOP, nil), .failed(ENOENT, nil), .failed(ENOTDIR, nil): return nil
+        case .failed(EACCES, nil), .failed(ELOOP, nil), .failed(ENOENT, nil), .failed(ENOTDIR, nil):
+            return nil
         default: break
         }
         guard case .descriptor(let found) = outcome else { return outcome }
@@ -265,7 +275,8 @@ final class FileOpener {
         _ mayWait: Bool, _ status: inout statx
     ) -> Outcome {
         guard let credentials = caller.credentials else {
-            return .failed(EACCES, rule: "the client has no Unix user, so no place outside managed roots is open to it")
+            return .failed(
+                EACCES, rule: "the client has no Unix user, so no place outside managed roots is open to it")
         }
         let isPath = request.has(OpenRequest.Flag.path)
         // Truncating is put off until the object's own descriptor agreed.
@@ -388,7 +399,8 @@ final class FileOpener {
         case .failure(let failure) where failure.errno == ENODATA:
             return .failed(EACCES, rule: "the object carries no security descriptor; `sd set` gives it one")
         case .failure(let failure):
-            return .failed(EACCES, rule: "reading the security descriptor failed: \(errnoText(failure.errno))")
+            return .failed(
+                EACCES, rule: "reading the security descriptor failed: \(errnoText(failure.errno))")
         }
     }
 

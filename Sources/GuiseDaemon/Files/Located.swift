@@ -43,7 +43,9 @@ extension FileOpener {
         switch start {
         case .top:
             if let (root, rest) = roots.root(spelledBy: path) {
-                if root.isUnavailable { throw FileError(EACCES, rule: "the managed root is unavailable; see the log") }
+                if root.isUnavailable {
+                    throw FileError(EACCES, rule: "the managed root is unavailable; see the log")
+                }
                 if let found = locateBelow(root, path, rest, flags, caller) { return found }
             } else if let found = locateByKernel(AT_FDCWD, path.baseAddress!, flags, caller) {
                 return found

@@ -55,7 +55,9 @@ final class ManagedRoots: Sendable {
             for root in roots {
                 let count = root.path.count
                 guard path.count >= count, path.count == count || path[count] == 0x2F else { continue }
-                let matches = root.path.withUnsafeBytes { memcmp($0.baseAddress!, path.baseAddress!, count) == 0 }
+                let matches = root.path.withUnsafeBytes {
+                    memcmp($0.baseAddress!, path.baseAddress!, count) == 0
+                }
                 if matches { return (root, count) }
             }
             return nil

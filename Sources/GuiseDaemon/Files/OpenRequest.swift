@@ -54,7 +54,9 @@ struct OpenRequest {
     func has(_ flag: UInt64) -> Bool { flags & flag != 0 }
 
     var reads: Bool { flags & Flag.accessMode != Flag.writeOnly }
-    var writes: Bool { flags & Flag.accessMode == Flag.writeOnly || flags & Flag.accessMode == Flag.readWrite }
+    var writes: Bool {
+        flags & Flag.accessMode == Flag.writeOnly || flags & Flag.accessMode == Flag.readWrite
+    }
     /// O_CREAT with O_EXCL follows no link, like O_NOFOLLOW.
     var followsLast: Bool {
         !has(Flag.noFollow) && !(has(Flag.create) && has(Flag.exclusive))

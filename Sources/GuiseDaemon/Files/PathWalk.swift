@@ -74,8 +74,9 @@ struct PathWalk {
     }
 
     private func walk(_ path: [CChar], _ start: Place, _ request: OpenRequest) throws(Stop) -> Outcome {
-        let known = GUISE_RESOLVE_BENEATH | GUISE_RESOLVE_NO_SYMLINKS
-                | GUISE_RESOLVE_NO_MAGICLINKS
+        let known =
+            GUISE_RESOLVE_BENEATH | GUISE_RESOLVE_NO_SYMLINKS
+            | GUISE_RESOLVE_NO_MAGICLINKS
         guard request.resolve & ~known == 0 else { throw Stop(ENOSYS) }
         let beneath = request.resolve & GUISE_RESOLVE_BENEATH != 0
         var components = Components(path)
@@ -128,7 +129,8 @@ struct PathWalk {
                     let reached = OwnedDescriptor(target)
                     let root = roots.root(containing: target)
                     if isLast, !components.endsInSlash {
-                        return root == nil ? .reached(reached) : .managed(reached, try self.status(of: reached))
+                        return root == nil
+                            ? .reached(reached) : .managed(reached, try self.status(of: reached))
                     }
                     place = Place(directory: reached, root: root)
                     continue
@@ -259,7 +261,9 @@ struct PathWalk {
         ofLink link: OwnedDescriptor, _ status: statx, _ name: [CChar], in place: Place
     ) throws(Stop) -> [CChar] {
         if place.root == nil, isProcessFileSystem(place.directory.number) {
-            if name.elementsEqual("self".utf8.map(CChar.init(bitPattern:))) { return "\(caller.pid)".utf8.map(CChar.init(bitPattern:)) }
+            if name.elementsEqual("self".utf8.map(CChar.init(bitPattern:))) {
+                return "\(caller.pid)".utf8.map(CChar.init(bitPattern:))
+            }
             if name.elementsEqual("thread-self".utf8.map(CChar.init(bitPattern:))) {
                 return "\(caller.pid)/task/\(caller.tid)".utf8.map(CChar.init(bitPattern:))
             }

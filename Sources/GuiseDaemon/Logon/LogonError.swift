@@ -14,7 +14,8 @@ package enum LogonError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .tooManyGroups(let uid): "uid \(uid) is in more groups than a token can hold"
         case .unknownAccount(let name): "there is no account \(quoted(name))"
-        case .noUser(let name): "nobody logs on as \(quoted(name)): it is no user and no service with a Unix user"
+        case .noUser(let name):
+            "nobody logs on as \(quoted(name)): it is no user and no service with a Unix user"
         case .notAService(let name): "\(quoted(name)) is not a service account"
         }
     }

@@ -17,11 +17,13 @@ enum FileCall: String, CaseIterable {
     /// The arguments that are paths: the index of each, and of the directory it starts from, if it has one.
     var paths: [(path: Int, directory: Int?)] {
         switch self {
-        case .stat, .lstat, .statfs, .access, .readlink, .unlink, .rmdir, .mkdir, .mknod, .chmod, .chown, .lchown,
+        case .stat, .lstat, .statfs, .access, .readlink, .unlink, .rmdir, .mkdir, .mknod, .chmod, .chown,
+            .lchown,
             .utime, .utimes, .truncate, .getxattr, .lgetxattr, .setxattr, .lsetxattr, .listxattr, .llistxattr,
             .removexattr, .lremovexattr:
             [(0, nil)]
-        case .newfstatat, .statx, .faccessat, .faccessat2, .readlinkat, .unlinkat, .mkdirat, .mknodat, .fchmodat,
+        case .newfstatat, .statx, .faccessat, .faccessat2, .readlinkat, .unlinkat, .mkdirat, .mknodat,
+            .fchmodat,
             .fchmodat2, .fchownat, .futimesat, .utimensat:
             [(1, 0)]
         // The target of a symbolic link is text.

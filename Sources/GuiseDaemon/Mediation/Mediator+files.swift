@@ -8,7 +8,8 @@ extension Mediator {
     func handleForProcess(_ trap: Trap, _ call: FileCall) -> Verdict {
         let leads = call.paths.contains { index, directory in
             let length = trap.readPath(trap.argument(index), path)
-            return length >= 0 && leadsUnderManagedRoot(trap, directory.map { trap.int($0) } ?? AT_FDCWD, length)
+            return length >= 0
+                && leadsUnderManagedRoot(trap, directory.map { trap.int($0) } ?? AT_FDCWD, length)
         }
         guard leads else {
             trap.proceed()
@@ -60,7 +61,9 @@ private struct FileCallWork {
 
     func spelledPath(_ call: FileCall) -> String? {
         guard let first = call.paths.first else { return nil }
-        return (try? text(first.path)).map { String(decoding: $0.map(UInt8.init(bitPattern:)), as: UTF8.self) }
+        return (try? text(first.path)).map {
+            String(decoding: $0.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        }
     }
 
     // MARK: Reading arguments
@@ -74,7 +77,9 @@ private struct FileCallWork {
 
     private func memory(_ address: UInt64, _ size: Int) throws(FileError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: size)
-        guard size == 0 || guise_memory_read(trap.tid, address, &bytes, size) == size else { throw FileError(EFAULT) }
+        guard size == 0 || guise_memory_read(trap.tid, address, &bytes, size) == size else {
+            throw FileError(EFAULT)
+        }
         return bytes
     }
 
@@ -85,8 +90,9 @@ private struct FileCallWork {
 
     private func put(_ bytes: UnsafeRawBufferPointer, _ address: UInt64) throws(FileError) {
         try checkPending()
-        guard bytes.isEmpty
-            || guise_memory_write(trap.tid, address, bytes.baseAddress, bytes.count) == bytes.count
+        guard
+            bytes.isEmpty
+                || guise_memory_write(trap.tid, address, bytes.baseAddress, bytes.count) == bytes.count
         else { throw FileError(EFAULT) }
     }
 
@@ -244,7 +250,8 @@ private struct FileCallWork {
         if !isOpen { try calls.checkStatus(of: located) }
         var status = CGuise.statx()
         let flags = trap.int(2) & ~At.symlinkNoFollow | GUISE_AT_EMPTY_PATH
-        guard guise_statx(located.number, "", flags, UInt32(truncatingIfNeeded: trap.argument(3)), &status) == 0
+        guard
+            guise_statx(located.number, "", flags, UInt32(truncatingIfNeeded: trap.argument(3)), &status) == 0
         else { throw FileError(guise_errno()) }
         try put(status, trap.argument(4))
     }
@@ -296,10 +303,17 @@ private struct FileCallWork {
         switch unit {
         case .seconds: return words.map { timespec(tv_sec: $0, tv_nsec: 0) }
         case .microseconds:
-            guard (0..<1_000_000).contains(words[1]), (0..<1_000_000).contains(words[3]) else { throw FileError(EINVAL) }
-            return [timespec(tv_sec: words[0], tv_nsec: words[1] * 1000), timespec(tv_sec: words[2], tv_nsec: words[3] * 1000)]
+            guard (0..<1_000_000).contains(words[1]), (0..<1_000_000).contains(words[3]) else {
+                throw FileError(EINVAL)
+            }
+            return [
+                timespec(tv_sec: words[0], tv_nsec: words[1] * 1000),
+                timespec(tv_sec: words[2], tv_nsec: words[3] * 1000),
+            ]
         case .nanoseconds:
-            return [timespec(tv_sec: words[0], tv_nsec: words[1]), timespec(tv_sec: words[2], tv_nsec: words[3])]
+            return [
+                timespec(tv_sec: words[0], tv_nsec: words[1]), timespec(tv_sec: words[2], tv_nsec: words[3]),
+            ]
         }
     }
 
@@ -316,8 +330,11 @@ private struct FileCallWork {
     private func attributeName() throws(FileError) -> String {
         var name = [CChar](repeating: 0, count: 256)
         let length = guise_memory_read_string(trap.tid, trap.argument(1), &name, name.count)
-        guard length > 0 else { throw FileError(length == 0 || length == -Int(ENAMETOOLONG) ? ERANGE : EFAULT) }
-        guard let text = String(validating: name[..<length].map(UInt8.init(bitPattern:)), as: UTF8.self) else {
+        guard length > 0 else {
+            throw FileError(length == 0 || length == -Int(ENAMETOOLONG) ? ERANGE : EFAULT)
+        }
+        guard let text = String(validating: name[..<length].map(UInt8.init(bitPattern:)), as: UTF8.self)
+        else {
             throw FileError(EOPNOTSUPP)
         }
         return text

@@ -40,11 +40,13 @@ final class Mediator {
         case .process:
             return handleForProcess(trap, row, mayWait)
         case .client(let handle):
-            guard context.sessions.isAlive(handle.token.token.logonSession) || handle.token.level == .anonymous
+            guard
+                context.sessions.isAlive(handle.token.token.logonSession) || handle.token.level == .anonymous
             else { return deny(trap, handle.deciding.user, "the client's logon session has ended") }
             return handleForClient(trap, row, handle, mayWait)
         case .unknown:
-            return deny(trap, .anonymous, "the thread acts under an identity that is gone; call revertToSelf()")
+            return deny(
+                trap, .anonymous, "the thread acts under an identity that is gone; call revertToSelf()")
         }
     }
 
@@ -93,7 +95,8 @@ final class Mediator {
         let spelled = UnsafeBufferPointer(rebasing: path[..<length])
         if spelled[0] == 0x2F {
             // Doubled slashes and dots spell a root in other ways.
-            return roots.root(spelledBy: spelled) != nil || spelled.starts(with: [0x2F, 0x2F]) || hasDots(spelled)
+            return roots.root(spelledBy: spelled) != nil || spelled.starts(with: [0x2F, 0x2F])
+                || hasDots(spelled)
         }
         if directory == AT_FDCWD { return hasDots(spelled) }
         guard let start = kernelPath(of: directory, process: "\(trap.tid)") else { return false }
@@ -148,7 +151,9 @@ final class Mediator {
         case .other:
             break
         }
-        return deny(trap, handle.deciding.user, "the call is not mediated yet, so an impersonating thread may not make it")
+        return deny(
+            trap, handle.deciding.user,
+            "the call is not mediated yet, so an impersonating thread may not make it")
     }
 
     func deny(_ trap: Trap, _ user: SID, _ rule: String, path: String? = nil) -> Verdict {
@@ -167,7 +172,8 @@ final class Mediator {
         case .open:
             return (
                 OpenRequest(
-                    directory: AT_FDCWD, flags: UInt64(UInt32(bitPattern: trap.int(1))), mode: trap.argument(2)),
+                    directory: AT_FDCWD, flags: UInt64(UInt32(bitPattern: trap.int(1))),
+                    mode: trap.argument(2)),
                 trap.argument(0)
             )
         case .creat:
@@ -235,7 +241,8 @@ final class Mediator {
             trap.fail(error)
             if let rule {
                 context.audit.denied(
-                    CallTable.name(trap.call), path: String(decoding: spelled.map(UInt8.init(bitPattern:)), as: UTF8.self),
+                    CallTable.name(trap.call),
+                    path: String(decoding: spelled.map(UInt8.init(bitPattern:)), as: UTF8.self),
                     user: token.user, service: trap.service.name, pid: caller.pid, tid: trap.tid, rule: rule)
             }
             return .answered
