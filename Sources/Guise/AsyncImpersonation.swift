@@ -1,60 +1,110 @@
 public import AccessControl
+import CGuise
 import Dispatch
+import Glibc
+import GuiseProtocol
+import Synchronization
 
 extension Connection {
     /// Runs `body` as the client. The identity follows the task: through suspension points, into child tasks
-    /// and task groups, whatever threads they run on; unrelated work on the same threads never sees it. It follows
-    /// onto a default actor that nobody else calls at the same time.
+    /// and task groups, onto default actors, whatever threads they run on. Unrelated work on the same threads
+    /// never has it, nor do other callers of the same actor, whose calls may run right behind.
     ///
-    /// - Warning: An actor runs its callers' calls one after the other on one thread, with the identity of
-    ///   whoever happened to start it, and Swift's runtime lets nobody in between. What is called by tasks of
-    ///   several identities at once must not open anything: open outside, and pass what was opened in.
+    /// It does not follow where the task leaves for an executor of somebody else: into unstructured tasks (`Task {}`,
+    /// `Task.detached`), onto the main actor or an actor with an executor of its own, into an inner
+    /// `withTaskExecutorPreference`. All these run as the service, and must not take the client's word for what to
+    /// open.
     ///
-    /// It does not follow into unstructured tasks (`Task.detached`, and `Task {}` when it outlives `body`), nor
-    /// onto the main actor or an actor with an executor of its own: these run as the service.
+    /// In the body ``revertToSelf()`` ends what ``impersonate(atMost:)`` began there. The body's own identity ends with
+    /// the body. A body in a body has its own, and the outer one its own again afterwards.
     ///
-    /// A ``revertToSelf()`` in `body` lasts until the task is suspended, which an `await` may or may not do: end the
-    /// body instead.
+    /// Starting costs the way to another thread and back; a call that opens something costs about a microsecond more
+    /// than on a thread that impersonates, once a task of the process has acted as a client.
     ///
     /// - Parameter limit: act at no more than this level, whatever the client allowed.
-    /// - Throws: as ``impersonate(atMost:)``, before `body` runs; else what `body` throws.
+    /// - Throws: as ``impersonate(atMost:)`` and ``GuiseError/tasksNotFollowed(_:)``, before `body` runs; else what
+    ///   `body` throws.
     public func impersonating<Result: Sendable>(
         atMost limit: ImpersonationLevel = .delegation,
         _ body: @Sendable () async throws -> Result
     ) async throws -> Result {
         let capture = try captured()
-        let executor = IdentityExecutor(capture: capture, handle: try capture.handle(atMost: limit))
-        _ = try capture.authority.alive()
+        let handle = try capture.handle(atMost: limit)
+        let authority = try capture.authority.alive()
+        guard IdentityExecutor.trail != nil else {
+            throw GuiseError.tasksNotFollowed(
+                "this program's Swift runtime does not show whose task a thread runs, so a task cannot act as a"
+                    + " client; impersonate on threads, or link the runtime when the program is built")
+        }
+        let executor = IdentityExecutor(capture: capture, handle: handle)
+        authority.page.hasActingTasks = true
         return try await withTaskExecutorPreference(executor, operation: body)
     }
 }
 
-/// Runs every job with one identity installed on the thread that runs it.
+/// Runs the jobs of one body, and tells the authority by its mark that they are a client's. The jobs that an actor runs
+/// for other callers in between are not: what counts is whose task a thread runs when it asks for something.
 final class IdentityExecutor: TaskExecutor {
+    // The first property: the authority reads it right behind the object's header.
+    private let mark: TaskMark
     private let capture: Capture
-    private let handle: UInt64
+
+    private static let bodies = Atomic<UInt64>(0)
 
     init(capture: Capture, handle: UInt64) {
         self.capture = capture
-        self.handle = handle
+        mark = TaskMark(
+            attachment: capture.authority.tag, handle: handle,
+            body: Self.bodies.add(1, ordering: .relaxed).newValue)
     }
 
-    func enqueue(_ job: consuming ExecutorJob) { run(UnownedJob(job), on: asUnownedTaskExecutor()) }
-
-    private func run(_ job: UnownedJob, on executor: UnownedTaskExecutor) {
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
         DispatchQueue.global().async {
-            let before = ThreadIdentity.save()
-            do throws(GuiseError) {
-                try ThreadIdentity.install(self.handle, of: self.capture, in: self.capture.authority)
-            } catch {
-                // More threads than slots. The job must not run as the service, so it waits for a slot.
-                DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(1)) {
-                    self.run(job, on: executor)
-                }
-                return
-            }
-            job.runSynchronously(on: executor)
-            ThreadIdentity.restore(before)
+            job.runSynchronously(on: self.asUnownedTaskExecutor())
+            ThreadIdentity.clear(body: self.mark.body)
         }
+    }
+
+    /// The body whose task the calling thread runs; 0 for none.
+    @inline(__always)
+    static var currentBody: UInt64 {
+        guard let executor = guise_task_executor() else { return 0 }
+        return executor.load(fromByteOffset: TaskMark.offset, as: TaskMark.self).body
+    }
+
+    /// The first word of every object of this class.
+    static var kind: UInt64 { UInt64(UInt(bitPattern: ObjectIdentifier(IdentityExecutor.self))) }
+
+    /// Where the runtime leaves word of the executor whose job a thread runs; nil when that is not beyond doubt.
+    static let trail: guise_task_trail? = {
+        guard var first = Probe.look(), let second = Probe.look(), first.word == second.word,
+            first.executor == second.executor
+        else { return nil }
+        guise_task_trail_use(&first, UnsafeRawPointer(bitPattern: UInt(kind)))
+        return first
+    }()
+}
+
+/// Runs jobs on new threads, to look what the runtime leaves there.
+private final class Probe: TaskExecutor {
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        startThread { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+    }
+
+    static func look() -> guise_task_trail? {
+        let probe = Probe()
+        let found = Mutex<guise_task_trail?>(nil)
+        let done = DispatchSemaphore(value: 0)
+        Task.detached(executorPreference: probe) {
+            var trail = guise_task_trail()
+            if guise_task_trail_find(Unmanaged.passUnretained(probe).toOpaque(), &trail) {
+                found.withLock { $0 = trail }
+            }
+            done.signal()
+        }
+        done.wait()
+        return found.withLock { $0 }
     }
 }

@@ -24,6 +24,8 @@ public final class Authority: Sendable {
     let threads: Int
     /// Tells this attachment's slots from those of an earlier one. Never 0.
     let generation: UInt32
+    /// Tells this attachment's task marks from those of an earlier one.
+    let tag: UInt64
     /// True when the process runs under `guise run`.
     public let isMediated: Bool
 
@@ -41,7 +43,7 @@ public final class Authority: Sendable {
     ///   - runtimeDirectory: where `guised` was told to run; else the environment's `GUISE_RUNTIME_DIR`
     ///     (which `guise run` sets), else `/run/guise`.
     ///   - enforcement: whether the process must be mediated, which is the default.
-    ///   - threads: how many threads may impersonate at once, 1 to 16,384; each takes 68 bytes.
+    ///   - threads: how many threads may impersonate at once, 1 to 16,384; each takes 68 bytes. Tasks do not count.
     /// - Throws: ``GuiseError/authorityUnreachable(_:)``, ``GuiseError/notMediated(_:)``,
     ///   ``GuiseError/alreadyAttached(_:)``, or what the authority refused.
     @discardableResult
@@ -77,6 +79,11 @@ public final class Authority: Sendable {
         attach.threads = UInt32(count)
         attach.nonceAddress = UInt64(UInt(bitPattern: Self.nonce))
         attach.nonce = .init(UnsafeBufferPointer(start: Self.nonce, count: 16))
+        if let trail = IdentityExecutor.trail {
+            attach.tasks.word = trail.word
+            attach.tasks.executor = trail.executor
+            attach.tasks.kind = IdentityExecutor.kind
+        }
         let (body, descriptor) = try client.exchange(.attach(attach))
         guard case .attached(let attached) = body, let descriptor,
             Int(attached.pageSize) == IdentityPage.size(count: count)
@@ -103,6 +110,7 @@ public final class Authority: Sendable {
             throw .system(call: "madvise", errno: error)
         }
         page = IdentityPage(base: base, count: count)
+        tag = UnsafeRawPointer(Self.nonce).loadUnaligned(as: UInt64.self)
         isMediated = attached.mediated
         self.threads = threads
         generation = Self.generations.add(1, ordering: .relaxed).newValue
@@ -148,7 +156,7 @@ public func currentToken() throws(GuiseError) -> TokenDescription {
 public var currentThreadID: Int32 { guise_gettid() }
 
 /// Starts a detached thread.
-private func startThread(_ body: @escaping @Sendable () -> Void) {
+func startThread(_ body: @escaping @Sendable () -> Void) {
     final class Box: Sendable {
         let body: @Sendable () -> Void
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }

@@ -16,6 +16,8 @@ public enum GuiseError: Error, Sendable, Hashable {
     case alreadyAttached(String)
     /// The process does not run under `guise run`, and did not ask for cooperative enforcement.
     case notMediated(String)
+    /// The Swift runtime of this process is not one whose tasks can be followed. Impersonate on threads.
+    case tasksNotFollowed(String)
     /// More threads impersonate at once than were asked for when attaching.
     case tooManyThreads(String)
     /// The service lacks SeImpersonatePrivilege, and the client is another user.
@@ -70,7 +72,8 @@ extension GuiseError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .authorityUnreachable(let text), .authorityLost(let text), .notAttached(let text),
-            .alreadyAttached(let text), .notMediated(let text), .tooManyThreads(let text),
+            .alreadyAttached(let text), .notMediated(let text), .tasksNotFollowed(let text),
+            .tooManyThreads(let text),
             .privilegeNotHeld(let text), .integrityTooHigh(let text), .restricted(let text),
             .peerGone(let text), .notAServerConnection(let text), .accessDenied(let text),
             .notFound(let text), .alreadyExists(let text), .conflict(let text), .limitReached(let text),

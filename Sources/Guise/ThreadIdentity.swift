@@ -2,7 +2,8 @@ import CGuise
 import GuiseProtocol
 
 /// What the calling thread acts under, as far as this process can say: its slot in the identity page and the
-/// capture whose handle the slot holds.
+/// capture whose handle the slot holds. What is stored while a task acts as a client counts for that task's body
+/// alone; outside of bodies it counts for the thread.
 ///
 /// Every function here is synchronous and touches the calling thread alone.
 enum ThreadIdentity {
@@ -13,8 +14,16 @@ enum ThreadIdentity {
         if thread.pointee.generation != authority.generation || thread.pointee.handle == nil {
             try claim(thread, in: authority)
         }
+        store(handle, body: IdentityExecutor.currentBody, capture, thread)
+    }
+
+    @inline(__always)
+    private static func store(
+        _ handle: UInt64, body: UInt64, _ capture: Capture, _ thread: UnsafeMutablePointer<guise_thread>
+    ) {
         let before = thread.pointee.identity
         thread.pointee.identity = Unmanaged.passRetained(capture).toOpaque()
+        guise_handle_store(thread.pointee.handle + 1, body)
         guise_handle_store(thread.pointee.handle, handle)
         if let before { Unmanaged<Capture>.fromOpaque(before).release() }
     }
@@ -29,17 +38,25 @@ enum ThreadIdentity {
         Unmanaged<Capture>.fromOpaque(before).release()
     }
 
+    /// Empties the slot if what it holds was stored by a task of this body.
+    static func clear(body: UInt64) {
+        let thread = guise_thread_current()!
+        if thread.pointee.identity != nil, guise_handle_load(thread.pointee.handle + 1) == body { clear() }
+    }
+
     /// What stands in the slot, to be put back with ``restore(_:)``.
     struct Saved {
         let handle: UInt64
+        let body: UInt64
         let capture: Capture?
     }
 
     static func save() -> Saved {
         let thread = guise_thread_current()!
-        guard let identity = thread.pointee.identity else { return Saved(handle: 0, capture: nil) }
+        guard let identity = thread.pointee.identity else { return Saved(handle: 0, body: 0, capture: nil) }
         return Saved(
             handle: guise_handle_load(thread.pointee.handle),
+            body: guise_handle_load(thread.pointee.handle + 1),
             capture: Unmanaged<Capture>.fromOpaque(identity).takeUnretainedValue())
     }
 
@@ -50,14 +67,8 @@ enum ThreadIdentity {
         guard thread.pointee.handle != nil else { return }
         // The number means something in the attachment that it is of, and nothing in a later one.
         guard capture.authority.generation == thread.pointee.generation else { return clear() }
-        let before = thread.pointee.identity
-        thread.pointee.identity = Unmanaged.passRetained(capture).toOpaque()
-        guise_handle_store(thread.pointee.handle, saved.handle)
-        if let before { Unmanaged<Capture>.fromOpaque(before).release() }
+        store(saved.handle, body: saved.body, capture, thread)
     }
-
-    /// The capture that the calling thread acts under.
-    static var current: Capture? { save().capture }
 
     /// The slow path of ``install(_:of:in:)``: the thread's first time with this attachment.
     private static func claim(

@@ -8,12 +8,13 @@ import CGuise
 ///
 /// | offset                    | content                                                             |
 /// |---------------------------|---------------------------------------------------------------------|
-/// | 0                         | one unused page, zero                                               |
+/// | 0                         | 8 bytes: not 0 once a task acted as a client; the rest of 4,096 zero |
 /// | 4,096                     | `count` thread ids, 4 bytes each, in buckets of 16; 0 = free        |
-/// | 4,096 + max(4,096, 4 × count) | `count` slots of 64 bytes: the handle (8 bytes), the rest zero  |
+/// | 4,096 + max(4,096, 4 × count) | `count` slots of 64 bytes: the handle and the body (8 bytes each), the rest zero |
 ///
 /// A thread's slot is in one of the four buckets that follow the hash of its id. Handle 0 is the process's
-/// primary token.
+/// primary token. The body is 0, or the ``TaskMark/body`` of the task that stored the handle: it then counts only
+/// while the thread runs tasks of that body.
 package struct IdentityPage: @unchecked Sendable {
     package static let defaultCount = 4096
     package static let largestCount = 65536
@@ -92,7 +93,13 @@ package struct IdentityPage: @unchecked Sendable {
     /// The thread id that a slot says it belongs to.
     package func tid(at index: Int) -> UInt32 { guise_tid_load(tids + index) }
 
-    /// Where the handle of a slot lives.
+    /// Whether a task acts as a client, or ever did: then a thread's slot alone does not say whose it is.
+    package var hasActingTasks: Bool {
+        get { guise_handle_load(base.assumingMemoryBound(to: UInt64.self)) != 0 }
+        nonmutating set { guise_handle_store(base.assumingMemoryBound(to: UInt64.self), newValue ? 1 : 0) }
+    }
+
+    /// Where the handle of a slot lives, the body behind it.
     package func handle(at index: Int) -> UnsafeMutablePointer<UInt64> {
         (slots + 64 * index).assumingMemoryBound(to: UInt64.self)
     }

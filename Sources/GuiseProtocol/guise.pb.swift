@@ -660,6 +660,38 @@ package nonisolated struct WireAttach: Sendable {
   /// 16 random bytes: gone after exec, so that a stale attachment shows
   package var nonce: Data = Data()
 
+  /// absent: no task of the process acts as a client
+  package var tasks: WireTaskTrail {
+    get {_tasks ?? WireTaskTrail()}
+    set {_tasks = newValue}
+  }
+  /// Returns true if `tasks` has been explicitly set.
+  package var hasTasks: Bool {self._tasks != nil}
+  /// Clears the value of `tasks`. Subsequent reads from it will return its default value.
+  package mutating func clearTasks() {self._tasks = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _tasks: WireTaskTrail? = nil
+}
+
+/// How to find the executor that the task on a thread prefers (TaskMark.swift says what lies there).
+package nonisolated struct WireTaskTrail: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// bytes from the head of the thread's robust list to a pointer to the job's record
+  package var word: Int64 = 0
+
+  /// bytes from there to the pointer to the executor, at most 64
+  package var executor: UInt32 = 0
+
+  /// the first eight bytes of an executor with a mark
+  package var kind: UInt64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -2216,7 +2248,7 @@ nonisolated extension WireRefusal.Reason: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension WireAttach: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Attach"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}threads\0\u{3}nonce_address\0\u{1}nonce\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}threads\0\u{3}nonce_address\0\u{1}nonce\0\u{1}tasks\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2228,12 +2260,17 @@ nonisolated extension WireAttach: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.threads) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.nonceAddress) }()
       case 4: try { try decoder.decodeSingularBytesField(value: &self.nonce) }()
+      case 5: try { try decoder.decodeSingularMessageField(value: &self._tasks) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.pid != 0 {
       try visitor.visitSingularUInt32Field(value: self.pid, fieldNumber: 1)
     }
@@ -2246,6 +2283,9 @@ nonisolated extension WireAttach: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if !self.nonce.isEmpty {
       try visitor.visitSingularBytesField(value: self.nonce, fieldNumber: 4)
     }
+    try { if let v = self._tasks {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2254,6 +2294,47 @@ nonisolated extension WireAttach: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if lhs.threads != rhs.threads {return false}
     if lhs.nonceAddress != rhs.nonceAddress {return false}
     if lhs.nonce != rhs.nonce {return false}
+    if lhs._tasks != rhs._tasks {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireTaskTrail: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TaskTrail"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}word\0\u{1}executor\0\u{1}kind\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularSInt64Field(value: &self.word) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.executor) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.kind) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.word != 0 {
+      try visitor.visitSingularSInt64Field(value: self.word, fieldNumber: 1)
+    }
+    if self.executor != 0 {
+      try visitor.visitSingularUInt32Field(value: self.executor, fieldNumber: 2)
+    }
+    if self.kind != 0 {
+      try visitor.visitSingularUInt64Field(value: self.kind, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireTaskTrail, rhs: WireTaskTrail) -> Bool {
+    if lhs.word != rhs.word {return false}
+    if lhs.executor != rhs.executor {return false}
+    if lhs.kind != rhs.kind {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

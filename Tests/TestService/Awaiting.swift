@@ -32,6 +32,26 @@ private actor Ledger {
     }
 }
 
+/// An executor that knows nothing of Guise.
+private final class Elsewhere: TaskExecutor, SerialExecutor {
+    private let queue = DispatchQueue(label: "elsewhere")
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        queue.async {
+            job.runSynchronously(
+                isolatedTo: self.asUnownedSerialExecutor(), taskExecutor: self.asUnownedTaskExecutor())
+        }
+    }
+}
+
+/// An actor with an executor of its own.
+private actor Owner {
+    private let executor: Elsewhere
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+    init(_ executor: Elsewhere) { self.executor = executor }
+    func look(_ paths: [String]) -> String { reader(paths) }
+}
+
 extension Session {
     /// Scenarios of Swift concurrency. Each command blocks its thread until the tasks are done.
     func awaiting(_ words: [String]) throws -> Outcome? {
@@ -42,6 +62,12 @@ extension Session {
         switch words[1] {
         case "follow": body = { try await Self.follow(connection, arguments) }
         case "unstructured": body = { try await Self.unstructured(connection, arguments) }
+        case "outliving":
+            guard case .connection(let other) = Server.named.withLock({ $0[words[2]] }) else {
+                return .errno(ENOENT)
+            }
+            body = { try await Self.outliving(connection, other, Array(arguments[1...])) }
+        case "leaving": body = { try await Self.leaving(connection, arguments) }
         case "nested":
             guard case .connection(let other) = Server.named.withLock({ $0[words[2]] }) else {
                 return .errno(ENOENT)
@@ -138,13 +164,51 @@ extension Session {
                 await Task.yield()
                 return reader(paths)
             }
-            let reverted = { () -> String in
+            let (replaced, reverted) = try { () throws -> (String, String) in
+                try impersonate(other)
+                let replaced = reader(paths)
                 revertToSelf()
-                return reader(paths)
+                revertToSelf()
+                return (replaced, reader(paths))
             }()
             await Task.yield()
-            return [outer, inner, reverted, reader(paths)].joined(separator: " ")
+            return [outer, inner, replaced, reverted, reader(paths)].joined(separator: " ")
         }
+    }
+
+    /// What runs under the executor of somebody else, from a body.
+    private static func leaving(_ connection: Connection, _ paths: [String]) async throws -> String {
+        let elsewhere = Elsewhere()
+        let owner = Owner(elsewhere)
+        return try await connection.impersonating {
+            let before = reader(paths)
+            let own = await owner.look(paths)
+            let preference = await withTaskExecutorPreference(elsewhere) { reader(paths) }
+            let unstructured = await Task { reader(paths) }.value
+            return [
+                before, "own executor \(own)", "preference \(preference)",
+                "unstructured \(unstructured)", reader(paths),
+            ].joined(separator: ", ")
+        }
+    }
+
+    /// A body that goes on when the process has lost its connection and attached anew, where the other client has the
+    /// handle that this one had.
+    private static func outliving(
+        _ connection: Connection, _ other: Connection, _ paths: [String]
+    ) async throws -> String {
+        let (seen, next) = try await connection.impersonating {
+            let before = reader(paths)
+            let next = try await Task.detached {
+                shutdown(Session.controlSocket()!, Int32(SHUT_RDWR))
+                while true {
+                    do { try Authority.attach(); break } catch { usleep(1000) }
+                }
+                return try Connection(adopting: .init(rawValue: dup(other.fileDescriptor.rawValue)))
+            }.value
+            return ("\(before) \(reader(paths))", next)
+        }
+        return "\(seen) \(reader(paths)) \(try next.impersonating { reader(paths) })"
     }
 
     /// Two clients' tasks and the service's own in one crowd, meeting in actors; what each kind saw.

@@ -52,6 +52,7 @@ extension Session {
             return .value(
                 String(try page().map { page in (0..<page.count).count { page.tid(at: $0) != 0 } } ?? -1))
         case "forge": return try forge(words)
+        case "forge-trail": return forgeTrail(words)
         case "forge-thread": return try forgeThread(words)
         case "scribble": return try scribble(words)
         case "control": return try control(words)
@@ -177,6 +178,24 @@ extension Session {
         guise_handle_store(handle, UInt64(words[1])!)
         defer { guise_handle_store(handle, 0) }
         return perform(Array(words[2...]))
+    }
+
+    /// forge-trail RECORD COMMAND…: runs the command on a thread that points at this record of its job. `zeros` is a
+    /// record that names no executor, `kind` one that names something that only looks like one.
+    private func forgeTrail(_ words: [String]) -> Outcome {
+        guard let kind = guise_task_kind(), let word = guise_task_word() else { return .errno(ENOENT) }
+        let executor = UnsafeMutablePointer<UInt>.allocate(capacity: 8)
+        let record = UnsafeMutablePointer<UInt>.allocate(capacity: 16)
+        executor.initialize(repeating: UInt(bitPattern: kind), count: 8)
+        record.initialize(repeating: words[1] == "kind" ? UInt(bitPattern: executor) : 0, count: 16)
+        let digits = words[1].hasPrefix("0x") ? UInt(words[1].dropFirst(2), radix: 16) : UInt(words[1])
+        let before = word.pointee
+        word.pointee = digits ?? UInt(bitPattern: record)
+        let outcome = perform(Array(words[2...]))
+        word.pointee = before
+        executor.deallocate()
+        record.deallocate()
+        return outcome
     }
 
     /// forge-thread TID HANDLE: claims in its own page to speak for a thread of another process.

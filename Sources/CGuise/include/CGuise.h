@@ -36,6 +36,7 @@
 #include "CGuiseProcess.h"
 #include "CGuiseRing.h"
 #include "CGuiseSocket.h"
+#include "CGuiseTask.h"
 #include "CGuiseThread.h"
 
 #endif

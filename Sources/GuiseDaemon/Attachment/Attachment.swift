@@ -45,14 +45,18 @@ package final class Attachment: @unchecked Sendable {
     /// nil for a process that is not mediated.
     package let service: MediatedService?
     let page: IdentityPage
+    /// nil for a process whose tasks cannot be followed: none of them acts as a client.
+    private let tasks: TaskTrail?
+    /// As the marks of this attachment have it.
+    private let tag: UInt64
 
     private struct Handles {
         var last: UInt64 = 0
         var open: [UInt64: ImpersonationHandle] = [:]
     }
     private let handles = Mutex(Handles())
-    /// By slot: the thread that was found to own it.
-    private let owners = Mutex<[Int: ThreadReference]>([:])
+    /// The threads that were found to be the process's, by their ids.
+    private let threads = Mutex<[Int32: ThreadReference]>([:])
     private let nonce: (address: UInt64, bytes: [UInt8])
     private let mayHaveExecuted = Atomic(false)
     private let detached = Atomic(false)
@@ -60,7 +64,7 @@ package final class Attachment: @unchecked Sendable {
     /// Takes over the mapping of the page.
     init(
         pid: Int32, identity: UInt64, logon: Logon, service: MediatedService?, page: IdentityPage,
-        nonce: (address: UInt64, bytes: [UInt8])
+        nonce: (address: UInt64, bytes: [UInt8]), tasks: TaskTrail?
     ) {
         self.pid = pid
         self.identity = identity
@@ -68,6 +72,8 @@ package final class Attachment: @unchecked Sendable {
         self.service = service
         self.page = page
         self.nonce = nonce
+        self.tasks = tasks
+        tag = nonce.bytes.prefix(8).reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     deinit { munmap(page.base, pageSize) }
@@ -96,7 +102,7 @@ package final class Attachment: @unchecked Sendable {
     func detach() {
         detached.store(true, ordering: .releasing)
         handles.withLock { $0.open = [:] }
-        owners.withLock { $0 = [:] }
+        threads.withLock { $0 = [:] }
     }
 
     var isDetached: Bool { detached.load(ordering: .acquiring) }
@@ -112,15 +118,18 @@ package final class Attachment: @unchecked Sendable {
     /// The process was seen to execute a program: its memory has to prove that it is still this attachment's.
     func noteExecution() { mayHaveExecuted.store(true, ordering: .releasing) }
 
-    /// Whose rights decide for a thread, by the page; nil when the thread has no slot here.
+    /// Whose rights decide for a thread, by the page and the task that it runs; nil when the thread is not known here.
     ///
     /// The caller holds on to proof that the thread waits (a pending notification), and asks for it again
     /// afterwards.
     func identity(ofThread tid: Int32) -> EffectiveIdentity? {
-        guard let index = page.index(of: UInt32(bitPattern: tid)) else { return nil }
-        let number = guise_handle_load(page.handle(at: index))
-        guard number != 0 else { return .process }
-        switch owns(tid, slot: index) {
+        let slot = page.index(of: UInt32(bitPattern: tid)).map { page.handle(at: $0) }
+        let stored = slot.map { (handle: guise_handle_load($0), body: guise_handle_load($0 + 1)) }
+        let tasks = page.hasActingTasks ? tasks : nil
+        guard tasks != nil || stored.map({ $0.handle != 0 }) == true else {
+            return stored.map { _ in .process }
+        }
+        switch owns(tid) {
         case true?: break
         case false?: return nil
         case nil: return .unknown
@@ -134,18 +143,35 @@ package final class Attachment: @unchecked Sendable {
             case nil: return .unknown
             }
         }
+        let mark: TaskMark?
+        switch tasks?.follow(tid) {
+        case .mark(let found): mark = found
+        case .nobody, nil: mark = nil
+        case .lost: return .unknown
+        }
+        let number: UInt64
+        if let stored, stored.handle != 0, stored.body == mark?.body ?? 0 {
+            number = stored.handle
+        } else if let mark, mark.attachment == tag {
+            number = mark.handle
+        } else {
+            return .process
+        }
         guard !isDetached else { return .unknown }
         return handles.withLock { $0.open[number] }.map { .client($0) } ?? .unknown
     }
 
     /// Whether the thread is this process's, and not a later one with the same number; nil when that cannot be
     /// told, which must not pass for "no": the thread would be taken for one that does not impersonate.
-    private func owns(_ tid: Int32, slot: Int) -> Bool? {
-        owners.withLock { owners in
-            if let known = owners[slot], known.tid == tid, !known.hasEnded { return true }
-            owners[slot] = nil
+    private func owns(_ tid: Int32) -> Bool? {
+        threads.withLock { threads in
+            if let known = threads[tid], !known.hasEnded { return true }
+            threads[tid] = nil
+            if threads.count >= page.count {
+                threads = threads.filter { !$0.value.hasEnded }
+            }
             do throws(ThreadReference.Failure) {
-                owners[slot] = try ThreadReference(tid, of: pid)
+                threads[tid] = try ThreadReference(tid, of: pid)
                 return true
             } catch {
                 return error == .notOfThisProcess ? false : nil
@@ -169,7 +195,6 @@ extension UnixCredentials {
 
 /// A thread of another process, for as long as it lives.
 private final class ThreadReference {
-    let tid: Int32
     private let pidfd: Int32
 
     enum Failure: Error {
@@ -186,7 +211,6 @@ private final class ThreadReference {
             CGuise.close(descriptor)
             throw isElsewhere ? .notOfThisProcess : .unknown
         }
-        self.tid = tid
         pidfd = descriptor
     }
 

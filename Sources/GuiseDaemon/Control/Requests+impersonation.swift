@@ -36,7 +36,8 @@ extension Requests {
                 pid: client.pid, identity: client.identity, logon: try logon(client),
                 service: context.processes.service(of: client.identity),
                 page: IdentityPage(base: base, count: count),
-                nonce: (request.nonceAddress, Array(request.nonce)))
+                nonce: (request.nonceAddress, Array(request.nonce)),
+                tasks: request.hasTasks ? TaskTrail(request.tasks) : nil)
         } catch {
             munmap(base, size)
             close(descriptor)
