@@ -10,8 +10,38 @@ struct StressTests {
 
     @Test("1,000 threads of one service act as 1,000 clients at once, and each single open is right")
     func threads() throws {
+        try onCrowd(1000) { (sockets, home, count) throws in
+            for (index, socket) in sockets.enumerated() {
+                sendCommand(
+                    "storm-of \(rounds) \(index) \(home)/\(index) \(home)/\((index + 1) % count)", on: socket)
+            }
+            var wrong: [String] = []
+            for socket in sockets {
+                let line = try receiveLine(socket, seconds: 120)
+                if line != "OK clean" { wrong.append(line) }
+            }
+            #expect(wrong.isEmpty, "\(wrong.count) of \(count): \(wrong.prefix(3))")
+        }
+    }
+
+    @Test("10,000 tasks of one service act as 100 clients over its pool, and each single open is right")
+    func tasks() throws {
+        try onCrowd(100) { (sockets, home, count) throws in
+            for (index, socket) in sockets.enumerated() {
+                sendCommand("name \(index)", on: socket)
+                #expect(try receiveLine(socket, seconds: 10) == "OK ")
+            }
+            sendCommand("async storm 10000 \(count) \(home)", on: sockets[0])
+            // Two opens in each of the places that a task comes by, which depend on its way.
+            #expect(try receiveLine(sockets[0], seconds: 300) == "OK 76600 right, wrong [:]")
+        }
+    }
+
+    /// So many clients of one service, all captured, each with a file of its own: HOME/N, content `of N`.
+    private func onCrowd(
+        _ count: Int, _ body: (_ sockets: [Int32], _ home: String, _ count: Int) throws -> Void
+    ) throws {
         try onStage { stage in
-            let count = 1000
             let service = try stage.serve(try stage.service("files"), threads: 2048)
             let first = FreshUsers.take(UInt32(count))
             stage.folder("home")
@@ -35,17 +65,7 @@ struct StressTests {
             // Everybody is captured before anybody starts.
             for socket in sockets { sendCommand("adopt", on: socket) }
             for socket in sockets { #expect(try receiveLine(socket, seconds: 60) == "OK impersonation") }
-            for (index, socket) in sockets.enumerated() {
-                let home = stage.directory + "/home"
-                sendCommand(
-                    "storm-of \(rounds) \(index) \(home)/\(index) \(home)/\((index + 1) % count)", on: socket)
-            }
-            var wrong: [String] = []
-            for socket in sockets {
-                let line = try receiveLine(socket, seconds: 120)
-                if line != "OK clean" { wrong.append(line) }
-            }
-            #expect(wrong.isEmpty, "\(wrong.count) of \(count): \(wrong.prefix(3))")
+            try body(sockets, stage.directory + "/home", count)
         }
     }
 

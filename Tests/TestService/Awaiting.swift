@@ -32,6 +32,41 @@ private actor Ledger {
     }
 }
 
+/// Who could open whose file, checked one by one.
+private final class Tally: Sendable {
+    let meeting = Meeting()
+    private let home: String
+    private let clients: Int
+    private let state = Mutex((right: 0, wrong: [String: Int]()))
+
+    init(home: String, clients: Int) {
+        self.home = home
+        self.clients = clients
+    }
+
+    /// The client's own file opens and that of the next does not; for the service none does.
+    func check(as client: Int?, near: Int, _ place: String) {
+        let opensOwn = Files.open("\(home)/\(near)", Int(O_RDONLY | O_CLOEXEC)).closed
+        let opensNext = Files.open("\(home)/\((near + 1) % clients)", Int(O_RDONLY | O_CLOEXEC)).closed
+        state.withLock {
+            if opensOwn == (client == near), !opensNext {
+                $0.right += 2
+            } else {
+                $0.wrong["\(place): own \(opensOwn), next \(opensNext)", default: 0] += 1
+            }
+        }
+    }
+
+    var summary: String { state.withLock { "\($0.right) right, wrong \($0.wrong)" } }
+
+    /// Where tasks of all clients meet.
+    actor Meeting {
+        func check(_ tally: Tally, as client: Int?, near: Int, _ place: String) {
+            tally.check(as: client, near: near, place)
+        }
+    }
+}
+
 /// An executor that knows nothing of Guise.
 private final class Elsewhere: TaskExecutor, SerialExecutor {
     private let queue = DispatchQueue(label: "elsewhere")
@@ -78,6 +113,8 @@ extension Session {
                 return .errno(ENOENT)
             }
             body = { try await Self.crowd(connection, other, Int(arguments[1])!, Array(arguments[2...])) }
+        case "storm":
+            body = { try await Self.storm(tasks: Int(words[2])!, clients: Int(words[3])!, home: words[4]) }
         case "throwing":
             body = { () async throws -> String in
                 struct Thrown: Error {}
@@ -209,6 +246,72 @@ extension Session {
             return ("\(before) \(reader(paths))", next)
         }
         return "\(seen) \(reader(paths)) \(try next.impersonating { reader(paths) })"
+    }
+
+    /// storm TASKS CLIENTS HOME: so many tasks at once, each as one of the named clients, in every way a task can go on.
+    /// Each may open HOME/N of its own and nobody else's, the service none. Says how many opens were right, and what was
+    /// wrong.
+    private static func storm(tasks: Int, clients: Int, home: String) async throws -> String {
+        let connections = try (0..<clients).map { index in
+            guard case .connection(let connection) = Server.named.withLock({ $0["\(index)"] }) else {
+                throw GuiseError.notFound("client \(index)")
+            }
+            return connection
+        }
+        let tally = Tally(home: home, clients: clients)
+        await withTaskGroup { group in
+            for index in 0..<tasks {
+                group.addTask { await oneOfStorm(index, connections, tally) }
+                if index % 10 == 0 {
+                    group.addTask {
+                        await Task.yield()
+                        tally.check(as: nil, near: index % clients, "service")
+                        await tally.meeting.check(
+                            tally, as: nil, near: index % clients, "service in the actor")
+                        tally.check(as: nil, near: index % clients, "service behind the actor")
+                    }
+                }
+            }
+        }
+        return tally.summary
+    }
+
+    private static func oneOfStorm(_ index: Int, _ connections: [Connection], _ tally: Tally) async {
+        struct Thrown: Error {}
+        let own = index % connections.count
+        let way = index / connections.count % 8
+        let task = Task {
+            try await connections[own].impersonating {
+                tally.check(as: own, near: own, "body")
+                switch way {
+                case 0:
+                    async let child: Void = tally.check(as: own, near: own, "child")
+                    await child
+                case 1:
+                    await withTaskGroup { group in
+                        for _ in 0..<3 { group.addTask { tally.check(as: own, near: own, "group") } }
+                    }
+                case 2: await tally.meeting.check(tally, as: own, near: own, "actor")
+                case 3:
+                    await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+                        DispatchQueue.global().async { continuation.resume() }
+                    }
+                case 4:
+                    let other = (own + 1) % connections.count
+                    try await connections[other].impersonating {
+                        await Task.yield()
+                        tally.check(as: other, near: other, "nested")
+                    }
+                case 5: usleep(500)
+                case 6: try await Task.sleep(for: .seconds(100))
+                default: throw Thrown()
+                }
+                tally.check(as: own, near: own, "after \(way)")
+            }
+        }
+        if way == 6 { task.cancel() }
+        _ = await task.result
+        tally.check(as: nil, near: own, "after the body")
     }
 
     /// Two clients' tasks and the service's own in one crowd, meeting in actors; what each kind saw.
