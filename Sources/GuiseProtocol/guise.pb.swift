@@ -1173,12 +1173,23 @@ package nonisolated struct WireAccountRecord: Sendable {
   /// names of the groups it is a member of
   package var groups: [String] = []
 
+  /// the RID of S-1-16-x; of users and services, what their kind has when not said
+  package var integrity: UInt32 {
+    get {_integrity ?? 0}
+    set {_integrity = newValue}
+  }
+  /// Returns true if `integrity` has been explicitly set.
+  package var hasIntegrity: Bool {self._integrity != nil}
+  /// Clears the value of `integrity`. Subsequent reads from it will return its default value.
+  package mutating func clearIntegrity() {self._integrity = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _unixID: UInt32? = nil
   fileprivate var _unixGroup: UInt32? = nil
+  fileprivate var _integrity: UInt32? = nil
 }
 
 package nonisolated struct WireAccountRecords: Sendable {
@@ -1257,7 +1268,35 @@ package nonisolated struct WireAccountChange: Sendable {
 
   package var leave: [String] = []
 
+  package var integrity: WireAccountChange.OneOf_Integrity? = nil
+
+  /// the RID of S-1-16-x
+  package var level: UInt32 {
+    get {
+      if case .level(let v)? = integrity {return v}
+      return 0
+    }
+    set {integrity = .level(newValue)}
+  }
+
+  /// whatever it says: what others of the kind have
+  package var usualIntegrity: Bool {
+    get {
+      if case .usualIntegrity(let v)? = integrity {return v}
+      return false
+    }
+    set {integrity = .usualIntegrity(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Integrity: Equatable, Sendable {
+    /// the RID of S-1-16-x
+    case level(UInt32)
+    /// whatever it says: what others of the kind have
+    case usualIntegrity(Bool)
+
+  }
 
   package init() {}
 }
@@ -3241,7 +3280,7 @@ nonisolated extension WireNames: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireAccountRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AccountRecord"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}kind\0\u{1}sid\0\u{3}unix_id\0\u{3}unix_group\0\u{1}privileges\0\u{1}groups\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}kind\0\u{1}sid\0\u{3}unix_id\0\u{3}unix_group\0\u{1}privileges\0\u{1}groups\0\u{1}integrity\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3256,6 +3295,7 @@ nonisolated extension WireAccountRecord: SwiftProtobuf.Message, SwiftProtobuf._M
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self._unixGroup) }()
       case 6: try { try decoder.decodeRepeatedStringField(value: &self.privileges) }()
       case 7: try { try decoder.decodeRepeatedStringField(value: &self.groups) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self._integrity) }()
       default: break
       }
     }
@@ -3287,6 +3327,9 @@ nonisolated extension WireAccountRecord: SwiftProtobuf.Message, SwiftProtobuf._M
     if !self.groups.isEmpty {
       try visitor.visitRepeatedStringField(value: self.groups, fieldNumber: 7)
     }
+    try { if let v = self._integrity {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 8)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3298,6 +3341,7 @@ nonisolated extension WireAccountRecord: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs._unixGroup != rhs._unixGroup {return false}
     if lhs.privileges != rhs.privileges {return false}
     if lhs.groups != rhs.groups {return false}
+    if lhs._integrity != rhs._integrity {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3434,7 +3478,7 @@ nonisolated extension WireAccountList: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireAccountChange: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AccountChange"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}grant\0\u{1}revoke\0\u{1}join\0\u{1}leave\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}grant\0\u{1}revoke\0\u{1}join\0\u{1}leave\0\u{1}level\0\u{3}usual_integrity\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3447,12 +3491,32 @@ nonisolated extension WireAccountChange: SwiftProtobuf.Message, SwiftProtobuf._M
       case 3: try { try decoder.decodeRepeatedStringField(value: &self.revoke) }()
       case 4: try { try decoder.decodeRepeatedStringField(value: &self.join) }()
       case 5: try { try decoder.decodeRepeatedStringField(value: &self.leave) }()
+      case 6: try {
+        var v: UInt32?
+        try decoder.decodeSingularUInt32Field(value: &v)
+        if let v = v {
+          if self.integrity != nil {try decoder.handleConflictingOneOf()}
+          self.integrity = .level(v)
+        }
+      }()
+      case 7: try {
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
+        if let v = v {
+          if self.integrity != nil {try decoder.handleConflictingOneOf()}
+          self.integrity = .usualIntegrity(v)
+        }
+      }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.name.isEmpty {
       try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
     }
@@ -3468,6 +3532,17 @@ nonisolated extension WireAccountChange: SwiftProtobuf.Message, SwiftProtobuf._M
     if !self.leave.isEmpty {
       try visitor.visitRepeatedStringField(value: self.leave, fieldNumber: 5)
     }
+    switch self.integrity {
+    case .level?: try {
+      guard case .level(let v)? = self.integrity else { preconditionFailure() }
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 6)
+    }()
+    case .usualIntegrity?: try {
+      guard case .usualIntegrity(let v)? = self.integrity else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 7)
+    }()
+    case nil: break
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3477,6 +3552,7 @@ nonisolated extension WireAccountChange: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.revoke != rhs.revoke {return false}
     if lhs.join != rhs.join {return false}
     if lhs.leave != rhs.leave {return false}
+    if lhs.integrity != rhs.integrity {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

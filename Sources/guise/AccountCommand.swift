@@ -1,3 +1,4 @@
+import AccessControl
 import ArgumentParser
 import Guise
 import GuiseProtocol
@@ -14,7 +15,23 @@ struct AccountCommand: ParsableCommand {
             """,
         subcommands: [
             Add.self, Remove.self, List.self, Show.self, Grant.self, Revoke.self, Join.self, Leave.self,
+            Integrity.self,
         ])
+
+    /// An integrity level by name.
+    enum Level: String, ExpressibleByArgument, CaseIterable {
+        case untrusted, low, medium, high, system
+
+        var rid: UInt32 {
+            switch self {
+            case .untrusted: IntegrityLevel.untrusted.rawValue
+            case .low: IntegrityLevel.low.rawValue
+            case .medium: IntegrityLevel.medium.rawValue
+            case .high: IntegrityLevel.high.rawValue
+            case .system: IntegrityLevel.system.rawValue
+            }
+        }
+    }
 
     struct Add: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -57,10 +74,13 @@ struct AccountCommand: ParsableCommand {
             name: .customLong("join"),
             help: ArgumentHelp("A group to join; may be repeated.", valueName: "group"))
         var groups: [String] = []
+        @Option(help: "How far its tokens are trusted, if not as others of its kind.")
+        var integrity: Level?
         @OptionGroup var output: OutputOptions
         @OptionGroup var runtime: RuntimeOptions
 
         func validate() throws {
+            if kind == .group, integrity != nil { throw ValidationError("A group has no integrity level.") }
             if kind == .group, uid != nil { throw ValidationError("A group has no uid: say --gid.") }
             if kind == .service, uid == nil {
                 throw ValidationError("A service needs a uid of its own: say --uid.")
@@ -79,6 +99,7 @@ struct AccountCommand: ParsableCommand {
                 if kind != .group, let gid { $0.account.unixGroup = gid }
                 $0.account.privileges = privileges
                 $0.account.groups = groups
+                if let integrity { $0.account.integrity = integrity.rid }
             }
         }
 
@@ -238,6 +259,40 @@ struct AccountCommand: ParsableCommand {
 
         func run() throws {
             try AccountCommand.change(name, runtime, output) { $0.leave = groups }
+        }
+    }
+
+    struct Integrity: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Say how far an account's tokens are trusted.",
+            discussion: """
+                Examples:
+                  guise account integrity kiosk low
+                  guise account integrity kiosk --usual
+
+                What is labelled above a token's level it cannot write, whatever else the
+                descriptor allows; what has no label counts as medium. Users are medium,
+                members of Administrators high, services system, unless said otherwise.
+                It counts from the next logon on.
+                """)
+
+        @Argument(help: "The user or service.")
+        var name: String
+        @Argument(help: "The level.")
+        var level: Level?
+        @Flag(help: "As others of its kind.")
+        var usual = false
+        @OptionGroup var output: OutputOptions
+        @OptionGroup var runtime: RuntimeOptions
+
+        func validate() throws {
+            guard (level != nil) != usual else { throw ValidationError("Say a level, or --usual.") }
+        }
+
+        func run() throws {
+            try AccountCommand.change(name, runtime, output) {
+                if let level { $0.level = level.rid } else { $0.usualIntegrity = true }
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+import AccessControl
 import GuiseProtocol
 import ToolSupport
 
@@ -10,6 +11,7 @@ struct AccountView: Encodable {
     let gid: UInt32?
     let privileges: [String]
     let groups: [String]
+    let integrity: String?
 
     init(_ record: WireAccountRecord) {
         name = record.name
@@ -23,6 +25,7 @@ struct AccountView: Encodable {
         }
         privileges = record.privileges
         groups = record.groups
+        integrity = record.hasIntegrity ? IntegrityLevel(rawValue: record.integrity).description : nil
     }
 
     func show() {
@@ -31,6 +34,7 @@ struct AccountView: Encodable {
         Tool.say("SID: \(sid)")
         if let uid { Tool.say("Unix User: \(uid)") }
         if let gid { Tool.say("Unix Group: \(gid)") }
+        if let integrity { Tool.say("Integrity: \(integrity)") }
         if !groups.isEmpty { Tool.say("Groups: " + groups.map(visible).joined(separator: ", ")) }
         if !privileges.isEmpty { Tool.say("Privileges: " + privileges.joined(separator: ", ")) }
     }

@@ -21,6 +21,7 @@ struct AccountStoreTests {
             try store.add(
                 .init(
                     .service, named: "files", unixID: 61002, unixGroup: 61003, privileges: [.impersonate]))
+            try store.change(name: "files", integrity: .medium)
             try store.addRoot(ManagedRoot(path: "/srv/test", sddl: "O:SYG:SYD:"))
             machine = store.machine
             accounts = store.list()
@@ -33,6 +34,8 @@ struct AccountStoreTests {
         #expect(files.sid == .service(named: "files"))
         #expect(files.privileges == [.impersonate])
         #expect(files.unixGroup == 61003)
+        #expect(files.integrity == .medium)
+        #expect(try again.change(name: "files", integrity: .some(nil)).integrity == nil)
     }
 
     @Test("holds in memory what is on disk, after any mix of changes")

@@ -20,6 +20,11 @@ package struct Account: Sendable, Hashable {
     package let privileges: PrivilegeSet
     /// The groups it was put into itself, ordered by SID.
     package let groups: [SID]
+    /// How far its tokens are trusted; `nil` means as far as others of its kind. A group has none.
+    package let integrity: IntegrityLevel?
+
+    /// The levels that an account can be given.
+    static let integrityLevels: [IntegrityLevel] = [.untrusted, .low, .medium, .high, .system]
 
     /// The most groups an account can be put into itself.
     package static let maximumGroups = 512
@@ -36,10 +41,11 @@ package struct Account: Sendable, Hashable {
         package var privileges: PrivilegeSet
         /// Names of groups to join.
         package var groups: [String]
+        package var integrity: IntegrityLevel?
 
         package init(
             _ kind: Kind, named name: String, unixID: UInt32? = nil, unixGroup: UInt32? = nil,
-            privileges: PrivilegeSet = [], groups: [String] = []
+            privileges: PrivilegeSet = [], groups: [String] = [], integrity: IntegrityLevel? = nil
         ) {
             self.name = name
             self.kind = kind
@@ -47,6 +53,7 @@ package struct Account: Sendable, Hashable {
             self.unixGroup = unixGroup
             self.privileges = privileges
             self.groups = groups
+            self.integrity = integrity
         }
     }
 }

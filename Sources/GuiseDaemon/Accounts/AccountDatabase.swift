@@ -71,7 +71,7 @@ enum AccountDatabase {
         for row in try rows("container", "JOIN membership ON membership.member = account.sid") {
             groups[try sid(row, 0), default: []].append(try sid(row, 1))
         }
-        return try rows("account.name, kind, unix_id, unix_group", "").map { row in
+        return try rows("account.name, kind, unix_id, unix_group, integrity", "").map { row in
             let accountSID = try sid(row, 0)
             guard let kind = Account.Kind(rawValue: row[2]) else {
                 throw Damage(what: "unknown kind of account")
@@ -79,7 +79,8 @@ enum AccountDatabase {
             let account = Account(
                 sid: accountSID, name: row[1], kind: kind,
                 unixID: try unixID(row, 3), unixGroup: try unixID(row, 4),
-                privileges: privileges[accountSID] ?? [], groups: (groups[accountSID] ?? []).sorted())
+                privileges: privileges[accountSID] ?? [], groups: (groups[accountSID] ?? []).sorted(),
+                integrity: try integrity(row, 5))
             guard isPlausible(account, machine) else {
                 throw Damage(what: "\(quoted(account.name)) cannot have the SID \(accountSID)")
             }
@@ -136,6 +137,14 @@ enum AccountDatabase {
         guard let value: Int64 = row[column] else { return nil }
         guard let id = UInt32(exactly: value) else { throw Damage(what: "\(value) is not a Unix id") }
         return id
+    }
+
+    private static func integrity(_ row: Row, _ column: Int) throws -> IntegrityLevel? {
+        guard let value: Int64 = row[column] else { return nil }
+        guard let level = Account.integrityLevels.first(where: { $0.rawValue == value }) else {
+            throw Damage(what: "\(value) is not an integrity level")
+        }
+        return level
     }
 
     private static func configuration(readOnly: Bool = false) -> Configuration {

@@ -24,6 +24,8 @@ package enum AccountError: Error, Equatable, CustomStringConvertible {
     case groupHasNoPrimaryGroup(name: String)
     /// No privilege of that name.
     case unknownPrivilege(name: String)
+    /// An account cannot have that integrity level.
+    case invalidIntegrity(name: String, rule: String)
     /// A managed root with a path that cannot be one.
     case invalidRoot(path: String, rule: String)
     /// No managed root there.
@@ -59,6 +61,8 @@ package enum AccountError: Error, Equatable, CustomStringConvertible {
             "the service \(quoted(name)) needs a uid of its own to run under"
         case .groupHasNoPrimaryGroup(let name):
             "\(quoted(name)) is a group and has no primary group"
+        case .invalidIntegrity(let name, let rule):
+            "\(quoted(name)) cannot have that integrity level: \(rule)"
         case .unknownPrivilege(let name):
             "there is no privilege \(quoted(name))"
         case .invalidRoot(let path, let rule):

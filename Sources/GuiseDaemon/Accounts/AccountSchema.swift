@@ -6,7 +6,7 @@ enum AccountSchema {
     /// "Guis": marks the file as ours (`PRAGMA application_id`).
     static let applicationID: Int = 0x4775_6973
     /// Raised with every migration (`PRAGMA user_version`), so that an older Guise knows to keep off.
-    static let version = 1
+    static let version = 2
     /// The first RID of accounts that people make.
     static let firstRID: Int64 = 1000
 
@@ -32,6 +32,15 @@ enum AccountSchema {
             }
             try database.execute(sql: "PRAGMA application_id = \(applicationID)")
             try database.execute(sql: "PRAGMA user_version = 1")
+        }
+        migrator.registerMigration("integrity") { database in
+            try database.execute(
+                sql: """
+                    ALTER TABLE account ADD COLUMN integrity INTEGER
+                        CHECK (integrity IS NULL
+                            OR kind <> 2 AND integrity IN (0, 4096, 8192, 12288, 16384))
+                    """)
+            try database.execute(sql: "PRAGMA user_version = 2")
         }
         return migrator
     }

@@ -73,16 +73,20 @@ package final class AccountStore: Sendable {
     package func add(_ proposal: Account.Proposal) throws(AccountError) -> Account {
         try AccountName.validate(proposal.name)
         try Self.validateUnixIDs(proposal)
+        try Self.validate(proposal.integrity, of: proposal.name, proposal.kind)
         let (after, sid) = try change { database, before in
             try before.requireFree(proposal)
             let groups = try proposal.groups.map { name in try before.requireGroup(named: name) }
             let sid = try Self.makeSID(for: proposal, before.machine, database)
             try database.execute(
-                sql:
-                    "INSERT INTO account (sid, name, folded, kind, unix_id, unix_group) VALUES (?, ?, ?, ?, ?, ?)",
+                sql: """
+                    INSERT INTO account (sid, name, folded, kind, unix_id, unix_group, integrity)
+                    VALUES (?, ?, ?, ?, ?, ?, ?)
+                    """,
                 arguments: [
                     sid.description, proposal.name, AccountName.folded(proposal.name), proposal.kind.rawValue,
                     proposal.unixID.map { Int64($0) }, proposal.unixGroup.map { Int64($0) },
+                    proposal.integrity.map { Int64($0.rawValue) },
                 ])
             try Self.grant(proposal.privileges, to: sid, database)
             for group in groups { try Self.join(group.sid, member: sid, database) }
@@ -106,11 +110,13 @@ package final class AccountStore: Sendable {
         }.result
     }
 
-    /// Changes privileges and memberships, all or nothing; what is already so is no error.
+    /// Changes privileges, memberships and integrity, all or nothing; what is already so is no error.
+    ///
+    /// - Parameter integrity: `nil` to leave it alone, `.some(nil)` for what others of the kind have.
     @discardableResult
     package func change(
         name: String, grant: PrivilegeSet = [], revoke: PrivilegeSet = [], join: [String] = [],
-        leave: [String] = []
+        leave: [String] = [], integrity: IntegrityLevel?? = nil
     ) throws(AccountError) -> Account {
         let (after, sid) = try change { database, before in
             let account = try before.requireAccount(named: name)
@@ -130,6 +136,12 @@ package final class AccountStore: Sendable {
                 let group = try before.requireGroup(named: name)
                 try before.requireNoCycle(account, joining: group)
                 try Self.join(group.sid, member: account.sid, database)
+            }
+            if let integrity {
+                try Self.validate(integrity, of: account.name, account.kind)
+                try database.execute(
+                    sql: "UPDATE account SET integrity = ? WHERE sid = ?",
+                    arguments: [integrity.map { Int64($0.rawValue) }, account.sid.description])
             }
             return Changed(account.sid, touched: [account.sid])
         }
@@ -226,6 +238,16 @@ package final class AccountStore: Sendable {
         try database.execute(
             sql: "INSERT INTO membership (member, container) VALUES (?, ?) ON CONFLICT DO NOTHING",
             arguments: [member.description, group.description])
+    }
+
+    private static func validate(
+        _ integrity: IntegrityLevel?, of name: String, _ kind: Account.Kind
+    ) throws(AccountError) {
+        guard let integrity else { return }
+        guard kind != .group else { throw .invalidIntegrity(name: name, rule: "a group has no level") }
+        guard Account.integrityLevels.contains(integrity) else {
+            throw .invalidIntegrity(name: name, rule: "\(integrity) is not a level that accounts can have")
+        }
     }
 
     private static func validateUnixIDs(_ proposal: Account.Proposal) throws(AccountError) {

@@ -32,7 +32,8 @@ package struct AccountRequests: Sendable {
             kind, named: asked.name,
             unixID: asked.hasUnixID ? asked.unixID : nil,
             unixGroup: asked.hasUnixGroup ? asked.unixGroup : nil,
-            privileges: try Self.privileges(asked.privileges), groups: asked.groups)
+            privileges: try Self.privileges(asked.privileges), groups: asked.groups,
+            integrity: asked.hasIntegrity ? IntegrityLevel(rawValue: asked.integrity) : nil)
         do {
             return .account(self.record(of: try accounts.add(proposal)))
         } catch { throw Refused(error) }
@@ -50,15 +51,22 @@ package struct AccountRequests: Sendable {
         } catch { throw Refused(error) }
     }
 
-    /// Changes privileges and memberships.
+    /// Changes privileges, memberships and integrity.
     package func answer(
         _ request: WireAccountChange, fromAdministrator: Bool
     ) throws(Refused) -> WireResponse.OneOf_Body {
         try require(fromAdministrator, "change the account \(quoted(request.name))")
         let (grant, revoke) = (try Self.privileges(request.grant), try Self.privileges(request.revoke))
+        let integrity: IntegrityLevel?? =
+            switch request.integrity {
+            case .level(let level): IntegrityLevel(rawValue: level)
+            case .usualIntegrity: .some(nil)
+            case nil: nil
+            }
         do {
             let changed = try accounts.change(
-                name: request.name, grant: grant, revoke: revoke, join: request.join, leave: request.leave)
+                name: request.name, grant: grant, revoke: revoke, join: request.join, leave: request.leave,
+                integrity: integrity)
             return .account(record(of: changed))
         } catch { throw Refused(error) }
     }
@@ -134,6 +142,7 @@ package struct AccountRequests: Sendable {
             if account.kind != .group, let gid = account.unixGroup ?? account.unixID { $0.unixGroup = gid }
             $0.privileges = account.privileges.map(\.name)
             $0.groups = account.groups.compactMap { directory.account(sid: $0)?.name }
+            if let integrity = account.integrity { $0.integrity = integrity.rawValue }
         }
     }
 

@@ -63,9 +63,9 @@ struct UnixLogonRecipe {
             return
         }
         let holders = [account, directory.account(sid: .users)].compactMap(\.self) + mapped + inherited
-        present = holders.reduce([.changeNotify]) { $0.union($1.privileges) }
+        present = holders.reduce([]) { $0.union($1.privileges) }
         enabled = present.intersection(.enabledForUsers)
-        integrity = groups.contains(.administrators) ? .high : .medium
+        integrity = account?.integrity ?? (groups.contains(.administrators) ? .high : .medium)
     }
 
     func token(in session: LogonSession) throws(LogonError) -> Token.Primary {
@@ -100,15 +100,16 @@ struct ServiceLogonRecipe {
             groups.add(.unixGroup(gid))
         }
         self.groups = groups
-        // Of what Users hold a service gets nothing: it was granted what it needs.
+        // Of what Users hold a service gets SeChangeNotify alone: it was granted what else it needs.
         let holders = [account] + directory.groups(holding: [account.sid])
-        privileges = holders.reduce([.changeNotify]) { $0.union($1.privileges) }
+        let everybodys = directory.account(sid: .users)?.privileges.intersection([.changeNotify]) ?? []
+        privileges = holders.reduce(everybodys) { $0.union($1.privileges) }
     }
 
     func token(in session: LogonSession) throws(LogonError) -> Token.Primary {
         try finish(
-            user: account.sid, groups: groups, present: privileges, enabled: privileges, integrity: .system,
-            session: session, credentials: credentials)
+            user: account.sid, groups: groups, present: privileges, enabled: privileges,
+            integrity: account.integrity ?? .system, session: session, credentials: credentials)
     }
 }
 
