@@ -96,7 +96,7 @@ struct FileCalls {
         do throws(FileError) {
             try require(.delete, on: object)
         } catch {
-            do throws(FileError) { try require(.deleteChild, on: directory) } catch { throw error }
+            try require(.deleteChild, on: directory)
         }
     }
 
