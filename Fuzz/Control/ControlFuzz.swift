@@ -79,28 +79,35 @@ private final class Stage: @unchecked Sendable {
             if flags & 2 != 0 { bytes = [0x08, 0x01, 0x10, UInt8(truncatingIfNeeded: count)] + bytes }
             if guise_packet_send(socket, bytes, bytes.count, flags & 1 != 0 ? spare : -1, 0) < 0 { break }
         }
-        guard isAlive(socket) || isAlive(nil) else { fail("the authority answers nobody any more") }
+        guard let first = silence(on: socket) else { return }
+        let stranger = connect()
+        defer { close(stranger) }
+        guard let second = silence(on: stranger) else { return }
+        fail("the authority answers nobody any more: \(first); on a new connection: \(second)")
     }
 
-    /// Whether a valid request gets its response, on this connection or a new one.
-    private func isAlive(_ socket: Int32?) -> Bool {
-        let used = socket ?? connect()
-        defer { if socket == nil { close(used) } }
+    /// Why a valid request gets no response; nil when it gets one.
+    private func silence(on socket: Int32) -> String? {
         var request = WireRequest()
         request.version = ControlPacket.version
         request.id = 0xFFFF_FFFF
         request.rootList = .init()
-        guard (try? ControlPacket.send(request, on: used)) != nil else { return false }
-        for _ in 0..<64 {
-            var one = pollfd(fd: used, events: Int16(POLLIN), revents: 0)
-            guard poll(&one, 1, 5000) == 1 else { return false }
-            guard let received = try? ControlPacket.receive(WireResponse.self, from: used) else {
-                return false
+        do throws(ControlPacket.Failure) {
+            try ControlPacket.send(request, on: socket)
+            for _ in 0..<64 {
+                var one = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+                // libFuzzer's alarm, by which it looks for inputs that take too long, interrupts the wait.
+                var ready: Int32
+                repeat { ready = poll(&one, 1, 5000) } while ready < 0 && guise_errno() == EINTR
+                guard ready == 1 else { return ready == 0 ? "timed out" : "poll: errno \(guise_errno())" }
+                let received = try ControlPacket.receive(WireResponse.self, from: socket)
+                if let descriptor = received.descriptor { close(descriptor) }
+                if received.message.id == request.id { return nil }
             }
-            if let descriptor = received.descriptor { close(descriptor) }
-            if received.message.id == request.id { return true }
+            return "64 responses to other requests"
+        } catch {
+            return "\(error)"
         }
-        return false
     }
 
     private func connect() -> Int32 {

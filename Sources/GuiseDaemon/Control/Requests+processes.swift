@@ -160,17 +160,8 @@ extension Token.Primary {
 extension UnixCredentials {
     /// The effective credentials of a process, from /proc; nil when there is none.
     init?(ofProcess pid: Int32) {
-        var text = [UInt8](repeating: 0, count: 8192)
-        let length = guise_file_read("/proc/\(pid)/status", &text, text.count)
-        guard length > 0 else { return nil }
-        var fields: [String: [UInt32]] = [:]
-        for line in String(decoding: text[..<length], as: UTF8.self).split(separator: "\n") {
-            let parts = line.split(separator: ":", maxSplits: 1)
-            guard parts.count == 2, ["Uid", "Gid", "Groups"].contains(parts[0]) else { continue }
-            fields[String(parts[0])] = parts[1].split { $0 == "\t" || $0 == " " }.compactMap { UInt32($0) }
-        }
-        guard let uids = fields["Uid"], uids.count == 4, let gids = fields["Gid"], gids.count == 4,
-            let groups = fields["Groups"]
+        guard let status = ProcessStatus(of: pid), let uids = status.numbers("Uid"), uids.count == 4,
+            let gids = status.numbers("Gid"), gids.count == 4, let groups = status.numbers("Groups")
         else { return nil }
         self.init(uid: uids[1], gid: gids[1], groups: groups)
     }

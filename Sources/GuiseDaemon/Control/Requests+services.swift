@@ -71,21 +71,13 @@ extension Requests {
     /// The process has nothing left but the service's own user: no other id, no capability, no way to gain
     /// any, a filter, one thread.
     private func checkConfined(_ pid: Int32, as user: UnixCredentials) throws(Refused) {
-        var text = [UInt8](repeating: 0, count: 8192)
-        let length = guise_file_read("/proc/\(pid)/status", &text, text.count)
-        guard length > 0 else { throw Refused(.notFound, "process \(pid) is gone") }
-        var fields: [Substring: [Substring]] = [:]
-        let whole = String(decoding: text[..<length], as: UTF8.self)
-        for line in whole.split(separator: "\n") {
-            let parts = line.split(separator: ":", maxSplits: 1)
-            if parts.count == 2 { fields[parts[0]] = parts[1].split { $0 == "\t" || $0 == " " } }
-        }
+        guard let status = ProcessStatus(of: pid) else { throw Refused(.notFound, "process \(pid) is gone") }
         let uid = Substring("\(user.uid)")
         let none = Substring("0000000000000000")
-        guard fields["Uid"] == [uid, uid, uid, uid], user.uid != 0,
-            fields["CapPrm"] == [none], fields["CapEff"] == [none], fields["CapInh"] == [none],
-            fields["CapAmb"] == [none], fields["NoNewPrivs"] == ["1"], fields["Seccomp"] == ["2"],
-            fields["Threads"] == ["1"]
+        guard status["Uid"] == [uid, uid, uid, uid], user.uid != 0,
+            status["CapPrm"] == [none], status["CapEff"] == [none], status["CapInh"] == [none],
+            status["CapAmb"] == [none], status["NoNewPrivs"] == ["1"], status["Seccomp"] == ["2"],
+            status["Threads"] == ["1"]
         else {
             throw Refused(
                 .badRequest,

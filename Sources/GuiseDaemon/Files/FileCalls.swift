@@ -96,7 +96,7 @@ struct FileCalls {
         do throws(FileError) {
             try require(.delete, on: object)
         } catch {
-            do throws(FileError) { try require(.deleteChild, on: directory) } catch { throw error }
+            try require(.deleteChild, on: directory)
         }
     }
 
@@ -128,7 +128,8 @@ struct FileCalls {
         }
         if isDots(entry.name) { throw FileError(EEXIST) }
         try require(.addSubdirectory, on: entry.directory)
-        let descriptor = try inherited(from: entry.directory, isContainer: true)
+        let descriptor = try StoredDescriptor.inherited(
+            from: entry.directory.number, isContainer: true, token: caller.token)
         try asAuthority { mkdirat(entry.directory.number, entry.name, 0o700) }
         try describe(entry, descriptor, isDirectory: true)
     }
@@ -143,7 +144,8 @@ struct FileCalls {
         guard caller.token.holds(.createSymbolicLink) else {
             throw FileError(EPERM, rule: "the client does not hold SeCreateSymbolicLinkPrivilege")
         }
-        let descriptor = try inherited(from: entry.directory, isContainer: false)
+        let descriptor = try StoredDescriptor.inherited(
+            from: entry.directory.number, isContainer: false, token: caller.token)
         try asAuthority { symlinkat(target, entry.directory.number, entry.name) }
         try describe(entry, descriptor, isDirectory: false)
     }
@@ -159,7 +161,8 @@ struct FileCalls {
         let kind = mode & GUISE_S_IFMT
         guard kind == 0 || kind == GUISE_S_IFREG || kind == GUISE_S_IFIFO else { throw FileError(EPERM) }
         if isDots(entry.name) { throw FileError(EEXIST) }
-        let descriptor = try inherited(from: entry.directory, isContainer: false)
+        let descriptor = try StoredDescriptor.inherited(
+            from: entry.directory.number, isContainer: false, token: caller.token)
         try asAuthority { mknodat(entry.directory.number, entry.name, mode_t(kind | 0o600), 0) }
         try describe(entry, descriptor, isDirectory: false)
     }
@@ -169,16 +172,6 @@ struct FileCalls {
         umask(mode_t(caller.umask))
         defer { umask(0) }
         try body()
-    }
-
-    private func inherited(from directory: Located, isContainer: Bool) throws(FileError) -> SecurityDescriptor
-    {
-        let parent = StoredDescriptor.read(of: directory.number) { try? SecurityDescriptor(bytes: $0.bytes) }
-        guard case .success(let parent?) = parent,
-            let descriptor = try? SecurityDescriptor.inheriting(
-                parent: parent, isContainer: isContainer, token: caller.token)
-        else { throw FileError(EACCES, rule: "no descriptor can be inherited from the directory") }
-        return descriptor
     }
 
     /// Gives what was just made its descriptor. Until it has one it opens for nobody.

@@ -426,13 +426,11 @@ final class FileOpener {
     ) -> Outcome {
         if request.has(OpenRequest.Flag.directory) { return .failed(EINVAL) }
         if let refusal = refusal(of: .addFile, on: directory.number, caller) { return refusal }
-        let parent = StoredDescriptor.read(of: directory.number) { bytes -> SecurityDescriptor? in
-            try? SecurityDescriptor(bytes: bytes.bytes)
-        }
-        guard case .success(let parent?) = parent,
-            let descriptor = try? SecurityDescriptor.inheriting(
-                parent: parent, isContainer: false, token: caller.token)
-        else { return .failed(EACCES, rule: "no descriptor can be inherited from the directory") }
+        let descriptor: SecurityDescriptor
+        do throws(FileError) {
+            descriptor = try StoredDescriptor.inherited(
+                from: directory.number, isContainer: false, token: caller.token)
+        } catch { return .failed(error.errno, rule: error.rule) }
 
         let made = "/proc/self/fd/\(directory.number)".withCString { path in
             files.openAsAuthority(

@@ -73,6 +73,18 @@ enum StoredDescriptor {
         }
     }
 
+    /// What a new object in a directory that is open gets, made under a token.
+    static func inherited(
+        from directory: Int32, isContainer: Bool, token: Token
+    ) throws(FileError) -> SecurityDescriptor {
+        let parent = read(of: directory) { try? SecurityDescriptor(bytes: $0.bytes) }
+        guard case .success(let parent?) = parent,
+            let descriptor = try? SecurityDescriptor.inheriting(
+                parent: parent, isContainer: isContainer, token: token)
+        else { throw FileError(EACCES, rule: "no descriptor can be inherited from the directory") }
+        return descriptor
+    }
+
     static func write(_ bytes: [UInt8], to descriptor: Int32) -> Int32 {
         guise_xattr_set(descriptor, name, bytes, bytes.count)
     }
