@@ -128,6 +128,26 @@ int guise_unix_connect(int socket, const char *path, size_t length) {
     return result(connect(socket, (struct sockaddr *)&name, size));
 }
 
+int guise_socket_connect(int socket, const void *address, uint32_t length) {
+    return result(connect(socket, address, length));
+}
+
+int guise_socket_bind(int socket, const void *address, uint32_t length) {
+    return result(bind(socket, address, length));
+}
+
+int guise_unix_bind_here(int socket, const char *name) {
+    struct sockaddr_un at;
+    socklen_t size;
+    int error = address(&at, name, strlen(name), &size);
+    return error < 0 ? error : result(bind(socket, (struct sockaddr *)&at, size));
+}
+
+bool guise_socket_waits(int socket) {
+    int flags = fcntl(socket, F_GETFL);
+    return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
 int guise_unix_accept(int listener, bool nonblocking) {
     return result(accept4(listener, NULL, NULL, SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0)));
 }

@@ -31,6 +31,12 @@ int guise_peer_of(int socket, struct guise_peer *out);
 // unix_listen(path): a bound, listening socket, close-on-exec. type is SOCK_STREAM or SOCK_SEQPACKET.
 int guise_unix_listen(const char *path, size_t length, int type, int backlog, uint32_t mode);
 int guise_unix_connect(int socket, const char *path, size_t length);
+// connect(2) and bind(2) with an address as it is.
+int guise_socket_connect(int socket, const void *address, uint32_t length);
+int guise_socket_bind(int socket, const void *address, uint32_t length);
+// bind(2) to a name in the calling thread's working directory.
+int guise_unix_bind_here(int socket, const char *name);
+bool guise_socket_waits(int socket);                      // false: O_NONBLOCK
 int guise_unix_socket(int type, bool nonblocking);
 int guise_unix_accept(int listener, bool nonblocking);
 // Gives a socket an abstract name; -EADDRINUSE when it is taken.
