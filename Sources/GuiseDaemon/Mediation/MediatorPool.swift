@@ -7,6 +7,7 @@ package struct MediationContext: Sendable {
     let roots: ManagedRoots
     let sessions: LogonSessions
     let processes: ProcessDirectory
+    let registrations: Registrations
     let audit: Audit
 }
 
