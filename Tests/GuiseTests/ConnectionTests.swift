@@ -411,6 +411,21 @@ struct ConnectionTests {
         }
     }
 
+    @Test("a signal that the thread catches ends its wait, in a connection and in a FIFO")
+    func interrupted() throws {
+        try onScene { (scene) throws in
+            let busy = try PlainServer(at: scene.home + "/busy", backlog: 0)
+            let fifo = scene.home + "/fifo"
+            mkfifo(fifo, 0o666)
+            chmod(fifo, 0o666)
+            _ = try scene.client.ask("impersonate")
+            #expect(try scene.client.ask("dial stream \(busy.address)").number != nil)
+            #expect(try scene.client.ask("alarmed dial stream \(busy.address)", seconds: 10).errno == EINTR)
+            #expect(try scene.client.ask("alarmed open \(fifo) \(Flags.read)", seconds: 10).errno == EINTR)
+            #expect(busy.all().count == 1)
+        }
+    }
+
     // MARK: Naming
 
     @Test("a name in the file system takes ADD_FILE on its directory, and the file is the client's")

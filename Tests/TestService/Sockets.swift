@@ -56,6 +56,9 @@ extension Session {
                     defer { close(socket) }
                     return Sockets.connect(socket, words[1]) == 0
                 })
+        case "alarmed":
+            // alarmed COMMAND…: while it runs, this thread gets a signal that it catches.
+            return Sockets.alarmed { self.perform(Array(words[1...])) }
         case "postgres": return Postgres.logIn(at: words[1], as: words[2])
         default: return nil
         }
@@ -99,6 +102,19 @@ enum Sockets {
                     Int(MSG_NOSIGNAL), Int(bitPattern: name.baseAddress!), name.count)
             }
         }
+    }
+
+    static func alarmed(_ body: () -> Outcome) -> Outcome {
+        var action = sigaction()
+        action.__sigaction_handler.sa_handler = { _ in }
+        sigaction(SIGUSR2, &action, nil)
+        let (me, process) = (Int32(truncatingIfNeeded: currentThreadID), getpid())
+        let thread = onNewThread {
+            usleep(200_000)
+            _ = guise_tgkill(process, me, SIGUSR2)
+        }
+        defer { if let thread { pthread_join(thread, nil) } }
+        return body()
     }
 
     /// Connects again and again, while another thread changes the address between two names of the same length.
