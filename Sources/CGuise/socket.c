@@ -176,6 +176,20 @@ int guise_unix_peer_name(int socket, char *out, size_t capacity) {
     return (int)length + (abstract ? 0x10000 : 0);
 }
 
+int guise_unix_own_path(int socket, char *out, size_t capacity) {
+    struct sockaddr_un name;
+    socklen_t size = sizeof name;
+    if (getsockname(socket, (struct sockaddr *)&name, &size) < 0) return -errno;
+    size_t offset = offsetof(struct sockaddr_un, sun_path);
+    if (size <= offset || name.sun_path[0] == 0) return 0;
+    if (size > sizeof name) size = sizeof name;
+    size_t length = strnlen(name.sun_path, size - offset);
+    if (length >= capacity) return -ENAMETOOLONG;
+    memcpy(out, name.sun_path, length);
+    out[length] = 0;
+    return (int)length;
+}
+
 static int option(int socket, int which) {
     int value;
     socklen_t length = sizeof value;

@@ -233,6 +233,39 @@ struct ConnectionTests {
         }
     }
 
+    @Test("a place with a descriptor says who may listen there and who may connect, whoever connects")
+    func endpoints() throws {
+        try onTwoServices { (scene, second) throws in
+            let people = [scene.service.account, second.account, scene.alice, scene.bob]
+            func describe(_ path: String, _ sddl: String) throws {
+                try scene.stage.describe(path, Stage.fill(sddl, people))
+            }
+            func served(_ service: Service) throws -> [Bool] {
+                try [scene.alice, scene.bob].map { person in
+                    let answer = try service.client(person).ask("adopt")
+                    #expect(answer.value != nil || answer.thrown == "accessDenied", "\(answer)")
+                    return answer.value != nil
+                }
+            }
+            for client in [scene.client, scene.bobs] { _ = try client.ask("adopt") }
+            let place = scene.stage.directory + "/services"
+            #expect(try served(scene.service) == [true, true])
+            // What the socket would inherit; who else listens there has no clients.
+            try describe(place, "O:BAG:SYD:(A;;0x3;;;{files})(A;OIIO;FW;;;{alice})")
+            #expect(try served(scene.service) == [true, false])
+            #expect(try served(second) == [false, false])
+            // Its own instead.
+            try describe(scene.service.socket, "O:BAG:SYD:(A;;FR;;;{alice})(A;;FW;;;{bob})")
+            #expect(try served(scene.service) == [false, true])
+            // And so for one who comes by way of another service, who is told when he connects.
+            let other = scene.stage.folder("others") + "/other"
+            let server = try PlainServer(at: other)
+            try describe(other, "O:BAG:SYD:(A;;FW;;;{bob})")
+            #expect(try scene.client.acting("dial stream \(server.address)").errno == EACCES)
+            #expect(try scene.bobs.acting("dial stream \(server.address)").number != nil)
+        }
+    }
+
     @Test("a thread that acts as a client does not reach the authority as that client")
     func authority() throws {
         try onScene { (scene) throws in

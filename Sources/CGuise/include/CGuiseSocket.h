@@ -44,6 +44,8 @@ int guise_unix_bind_abstract(int socket, const char *name, size_t length);
 // The name of the other end (without the leading zero byte of an abstract one); returns its length, with
 // 0x10000 added for an abstract one; 0: none.
 int guise_unix_peer_name(int socket, char *out, size_t capacity);
+// The path that this end is bound to, as it was told; returns its length, 0 when it has none.
+int guise_unix_own_path(int socket, char *out, size_t capacity);
 // Whether this end has a name. The end that accept(2) returned has its listener's.
 bool guise_unix_has_name(int socket);
 int guise_socket_domain(int socket);
