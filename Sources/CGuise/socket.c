@@ -136,6 +136,24 @@ int guise_socket_bind(int socket, const void *address, uint32_t length) {
     return result(bind(socket, address, length));
 }
 
+int64_t guise_socket_send_to(int socket, const void *bytes, size_t length, int flags, const void *address,
+                             uint32_t address_length, int32_t pid, uint32_t uid, uint32_t gid) {
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = length};
+    union { char space[CMSG_SPACE(sizeof(struct ucred))]; struct cmsghdr align; } control;
+    struct msghdr message = {.msg_name = (void *)address, .msg_namelen = address_length, .msg_iov = &part,
+                             .msg_iovlen = 1, .msg_control = control.space,
+                             .msg_controllen = sizeof control.space};
+    struct ucred sender = {.pid = pid, .uid = uid, .gid = gid};
+    memset(&control, 0, sizeof control);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_CREDENTIALS;
+    header->cmsg_len = CMSG_LEN(sizeof sender);
+    memcpy(CMSG_DATA(header), &sender, sizeof sender);
+    ssize_t sent = sendmsg(socket, &message, flags | MSG_NOSIGNAL);
+    return sent < 0 ? -errno : sent;
+}
+
 int guise_unix_bind_here(int socket, const char *name) {
     struct sockaddr_un at;
     socklen_t size;

@@ -511,23 +511,71 @@ struct ConnectionTests {
 
     // MARK: Datagrams
 
-    @Test("a datagram socket is connected where the client may write, and a name on a message is refused")
+    @Test("a datagram goes where the client may write, and is the client's")
     func datagrams() throws {
         try onScene { (scene) throws in
+            let service = scene.service.account
             let hers = try PlainServer(
                 at: scene.home + "/hers", type: SOCK_DGRAM, of: scene.alice, mode: 0o600)
             let closed = try PlainServer(
-                at: scene.home + "/closed", type: SOCK_DGRAM, of: scene.service.account, mode: 0o600)
+                at: scene.home + "/closed", type: SOCK_DGRAM, of: service, mode: 0o600)
+            let managed = try PlainServer(at: scene.root + "/managed", type: SOCK_DGRAM, mode: 0o600)
+            try scene.stage.describe(
+                managed.address, Stage.fill("O:BAG:SYD:(A;;FW;;;{alice})", [scene.alice]))
+            let abstract = try PlainServer(
+                at: "@guise-test-\(getpid())-\(scene.alice.uid)-datagram", type: SOCK_DGRAM)
             _ = try scene.client.ask("impersonate")
+            _ = try scene.bobs.ask("impersonate")
             let socket = try #require(try scene.client.ask("dial datagram \(hers.address)").number)
             #expect(try scene.client.ask("write \(socket) text").number == 4)
-            #expect(hers.datagram() == "text")
+            #expect(hers.datagram()?.text == "text")
             #expect(try scene.client.ask("dial datagram \(closed.address)").errno == EACCES)
-            #expect(try scene.client.ask("send-to datagram \(closed.address) text").errno == EACCES)
-            #expect(closed.datagram() == nil)
+            for command in ["send-to", "send-message-to"] {
+                for server in [hers, managed, abstract] {
+                    #expect(try scene.client.ask("\(command) datagram \(server.address) text").number == 4)
+                    let datagram = try #require(server.datagram())
+                    #expect(datagram.text == "text" && datagram.uid == scene.alice.uid)
+                    #expect(datagram.gid == scene.alice.uid && datagram.pid == scene.service.pid)
+                }
+                for server in [hers, managed] {
+                    #expect(try scene.bobs.ask("\(command) datagram \(server.address) text").errno == EACCES)
+                }
+                #expect(try scene.client.ask("\(command) datagram \(closed.address) text").errno == EACCES)
+                #expect(try scene.client.ask("\(command) stream \(hers.address) text").errno == EOPNOTSUPP)
+                #expect(try scene.client.ask("\(command) datagram \(scene.home)/none text").errno == ENOENT)
+            }
+            // Descriptors that come with an addressed message would be looked up again.
+            #expect(try scene.client.ask("send-message-to datagram \(hers.address) text 1").errno == EACCES)
+            _ = try scene.client.ask("impersonate identification")
+            #expect(try scene.client.ask("send-to datagram \(closed.address) text").number == 4)
+            #expect(closed.datagram()?.uid == service.uid)
+            _ = try scene.client.ask("impersonate anonymous")
+            #expect(try scene.client.ask("send-to datagram \(abstract.address) text").number == 4)
+            #expect(abstract.datagram()?.uid == 65534)
             _ = try scene.client.ask("revert")
             #expect(try scene.client.ask("send-to datagram \(closed.address) text").number == 4)
             #expect(try scene.client.ask("send-to datagram \(hers.address) text").errno == EACCES)
+        }
+    }
+
+    @Test("a datagram that waits for its receiver holds up nobody else")
+    func fullReceiver() throws {
+        try onScene { (scene) throws in
+            let slow = try PlainServer(at: scene.home + "/slow", type: SOCK_DGRAM)
+            let other = try scene.service.client(scene.alice)
+            for client in [scene.client, other] { _ = try client.ask("impersonate") }
+            try scene.client.send("flood \(slow.address) 300")
+            let hers = try scene.stage.file("home/hers", "hers", of: scene.alice)
+            for _ in 0..<50 { #expect(try other.ask("cat \(hers)").value == "hers") }
+            var count = 0
+            try eventually("all to have come") {
+                while let datagram = slow.datagram() {
+                    #expect(datagram.uid == scene.alice.uid)
+                    count += 1
+                }
+                return count == 300
+            }
+            #expect(try scene.client.reply().number == 300)
         }
     }
 }

@@ -44,6 +44,20 @@ extension Session {
             let socket = Sockets.make(words[1], isNonBlocking: false)
             defer { close(socket) }
             return Outcome(Sockets.send(socket, words[3], to: words[2]))
+        case "send-message-to":
+            // send-message-to TYPE ADDRESS TEXT [DESCRIPTOR]
+            let socket = Sockets.make(words[1], isNonBlocking: false)
+            defer { close(socket) }
+            let address = Sockets.address(words[2])
+            return Outcome(
+                test_send_to(
+                    socket, words[3], words[3].utf8.count, address, address.count,
+                    words.count > 4 ? Int32(words[4])! : -1))
+        case "flood":
+            // flood ADDRESS TIMES: how many datagrams were taken.
+            let socket = Sockets.make("datagram", isNonBlocking: false)
+            defer { close(socket) }
+            return Outcome((0..<Int(words[2])!).count { _ in Sockets.send(socket, "x", to: words[1]) == 1 })
         case "dial-rewriting":
             return Outcome(Sockets.dialRewriting(words[1], words[2], times: Int(words[3])!))
         case "dial-reusing":

@@ -34,6 +34,9 @@ int guise_unix_connect(int socket, const char *path, size_t length);
 // connect(2) and bind(2) with an address as it is.
 int guise_socket_connect(int socket, const void *address, uint32_t length);
 int guise_socket_bind(int socket, const void *address, uint32_t length);
+// Sends one datagram to an address. The receiver is told this process and user (SCM_CREDENTIALS), if it asks.
+int64_t guise_socket_send_to(int socket, const void *bytes, size_t length, int flags, const void *address,
+                             uint32_t address_length, int32_t pid, uint32_t uid, uint32_t gid);
 // bind(2) to a name in the calling thread's working directory.
 int guise_unix_bind_here(int socket, const char *name);
 bool guise_socket_waits(int socket);                      // false: O_NONBLOCK

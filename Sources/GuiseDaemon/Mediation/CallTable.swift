@@ -18,8 +18,10 @@ enum CallTable {
         case connect
         /// bind(socket, address, length)
         case bind
-        /// sendto, sendmmsg (socket, …): the same for each message.
+        /// sendto(socket, bytes, length, flags, address, length), the same for one message.
         case send
+        /// sendmmsg
+        case sendMany
         /// sendmsg: as these, but without an address it goes where the socket was connected to.
         case message
         /// kill, tgkill and the like: within the own process they are nobody else's business.
@@ -49,7 +51,8 @@ enum CallTable {
         for call in FileCall.allCases { set(.file(call), call.rawValue) }
         set(.connect, "connect")
         set(.bind, "bind")
-        set(.send, "sendto", "sendmmsg")
+        set(.send, "sendto")
+        set(.sendMany, "sendmmsg")
         set(.message, "sendmsg")
         set(.signal, "kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
         set(.workingDirectory, "chdir", "fchdir")

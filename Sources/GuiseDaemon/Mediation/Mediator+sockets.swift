@@ -3,7 +3,7 @@ import CGuise
 import Glibc
 
 /// Whom a connection is made as, and who is presented at its other end.
-private struct Bearer {
+struct Bearer {
     /// Decides under managed roots.
     let token: Token
     /// Decides elsewhere, and what a server that knows nothing of Guise sees; nil: nothing may be connected.
@@ -31,7 +31,7 @@ private struct Bearer {
 }
 
 /// Where a socket is to be connected to.
-private enum Target {
+enum Target {
     /// The socket's file.
     case file(Located)
     /// A name that the kernel alone knows, or none.
@@ -93,7 +93,8 @@ extension Mediator {
     }
 
     private func leadsUnderManagedRoot(_ trap: Trap) -> Bool {
-        guard !context.roots.list().isEmpty, let bytes = try? addressBytes(trap),
+        guard !context.roots.list().isEmpty,
+            let bytes = try? addressBytes(trap, at: trap.argument(1), trap.int(2)),
             case .path(let spelled)? = try? UnixAddress(bytes)
         else { return false }
         for (index, byte) in spelled.enumerated() { path[index] = byte }
@@ -103,11 +104,14 @@ extension Mediator {
 
     // MARK: Both
 
-    private func addressBytes(_ trap: Trap) throws(FileError) -> [UInt8] {
-        let length = Int(trap.int(2))
+    /// An address of the caller.
+    func addressBytes(
+        _ trap: Trap, at address: UInt64, _ length: Int32
+    ) throws(FileError) -> [UInt8] {
+        let length = Int(length)
         guard (0...UnixAddress.largest).contains(length) else { throw FileError(EINVAL) }
         var bytes = [UInt8](repeating: 0, count: length)
-        guard length == 0 || guise_memory_read(trap.tid, trap.argument(1), &bytes, length) == length else {
+        guard length == 0 || guise_memory_read(trap.tid, address, &bytes, length) == length else {
             throw FileError(EFAULT)
         }
         return bytes
@@ -118,7 +122,7 @@ extension Mediator {
     {
         var spelled: String?
         do throws(FileError) {
-            let bytes = try addressBytes(trap)
+            let bytes = try addressBytes(trap, at: trap.argument(1), trap.int(2))
             let address = try UnixAddress(bytes)
             if case .path(let path) = address {
                 spelled = String(decoding: path.map(UInt8.init(bitPattern:)), as: UTF8.self)
@@ -159,7 +163,7 @@ extension Mediator {
 
     /// Finds what an address means to the caller, and asks for WRITE_DATA on it, as the kernel asks for the right to
     /// write.
-    private func target(of address: UnixAddress, _ trap: Trap, _ caller: Caller) throws(FileError) -> Target {
+    func target(of address: UnixAddress, _ trap: Trap, _ caller: Caller) throws(FileError) -> Target {
         guard case .path(let path) = address else { return .address }
         let located = try find(path, trap) { (path, start) throws(FileError) in
             try opener.locate(path, from: start, followsLast: true, as: caller)

@@ -84,7 +84,7 @@ final class Mediator {
             trap.proceed()
         case .file(let call):
             return handleForProcess(trap, call)
-        case .send, .message, .signal, .workingDirectory, .other:
+        case .send, .sendMany, .message, .signal, .workingDirectory, .other:
             trap.proceed()
         }
         return .answered
@@ -139,15 +139,16 @@ final class Mediator {
         case .connect, .bind:
             return address(trap, handle, mayWait)
         case .send:
+            return send(trap, handle, mayWait)
+        case .sendMany:
             if isNoUnixSocket(trap), trap.isPending {
                 trap.proceed()
                 return .answered
             }
         case .message:
-            if messageHasNoAddress(trap) || isNoUnixSocket(trap), trap.isPending {
-                trap.proceed()
-                return .answered
-            }
+            guard messageHasNoAddress(trap), trap.isPending else { return send(trap, handle, mayWait) }
+            trap.proceed()
+            return .answered
         case .signal:
             if let status = ThreadStatus(trap.tid), trap.isPending, trap.int(0) == status.pid {
                 trap.proceed()
@@ -298,9 +299,9 @@ final class Mediator {
     }
 
     private func messageHasNoAddress(_ trap: Trap) -> Bool {
-        var address: UInt64 = 1
-        let size = MemoryLayout<UInt64>.size
-        // msg_name is the first field of msghdr.
-        return guise_memory_read(trap.tid, trap.argument(1), &address, size) == size && address == 0
+        // msg_name and msg_namelen are the first fields of msghdr.
+        var name: [UInt64] = [1, 1]
+        return guise_memory_read(trap.tid, trap.argument(1), &name, 16) == 16
+            && (name[0] == 0 || UInt32(truncatingIfNeeded: name[1]) == 0)
     }
 }

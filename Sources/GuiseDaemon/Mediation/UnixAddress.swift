@@ -34,4 +34,9 @@ enum UnixAddress: Equatable {
         }
         self = first == 0 ? .abstract : .path(name.prefix { $0 != 0 }.map(CChar.init(bitPattern:)))
     }
+
+    /// The address of a path, which has to be short enough.
+    static func bytes(ofPath path: String) -> [UInt8] {
+        withUnsafeBytes(of: sa_family_t(AF_UNIX)) { Array($0) } + Array(path.utf8) + [0]
+    }
 }

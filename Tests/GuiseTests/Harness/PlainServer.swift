@@ -1,4 +1,5 @@
 import CGuise
+import CTestSupport
 import Foundation
 
 /// A server that knows nothing of Guise: it sees of its clients what the kernel says. Held by the test itself.
@@ -25,6 +26,7 @@ final class PlainServer {
             address.hasPrefix("@")
             ? guise_unix_bind_abstract(listener, String(address.dropFirst()), address.utf8.count - 1)
             : PlainServer.bind(listener, address)
+        _ = guise_socket_pass_credentials(listener)
         guard error == 0, type == SOCK_DGRAM || listen(listener, backlog) == 0 else {
             throw HarnessError("listening at \(address): \(error)")
         }
@@ -65,10 +67,21 @@ final class PlainServer {
         return peers
     }
 
-    /// The next datagram.
-    func datagram() -> String? {
+    struct Datagram {
+        let text: String
+        let pid: Int32
+        let uid: UInt32
+        let gid: UInt32
+    }
+
+    /// The next datagram, and who sent it.
+    func datagram() -> Datagram? {
         var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = recv(listener, &buffer, buffer.count, Int32(MSG_DONTWAIT))
-        return count < 0 ? nil : String(decoding: buffer[..<count], as: UTF8.self)
+        var sender: (pid: Int32, uid: UInt32, gid: UInt32) = (0, .max, .max)
+        let count = test_receive(listener, &buffer, buffer.count, &sender.pid, &sender.uid, &sender.gid)
+        guard count >= 0 else { return nil }
+        return Datagram(
+            text: String(decoding: buffer[..<count], as: UTF8.self), pid: sender.pid, uid: sender.uid,
+            gid: sender.gid)
     }
 }
