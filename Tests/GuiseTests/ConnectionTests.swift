@@ -71,6 +71,9 @@ struct ConnectionTests {
             #expect(try passedOn("announce anonymous \(second.socket)") == "anonymous of S-1-5-7")
             // What the service asks for cannot raise what alice allowed.
             #expect(try passedOn("announce delegation \(second.socket)") == "impersonation of alice")
+            // Of itself it may allow what it likes.
+            _ = try scene.client.ask("impersonate identification")
+            #expect(try passedOn("announce delegation \(second.socket)") == "delegation of files")
             _ = try scene.client.ask("revert")
             #expect(try passedOn(dial) == "impersonation of files")
         }
@@ -339,6 +342,44 @@ struct ConnectionTests {
             #expect(try shy.ask("redial \(socket) \(second.socket)").errno == EISCONN)
             #expect(try shy.ask("tell \(socket) adopt").value == "OK anonymous")
             #expect(try shy.ask("tell \(socket) client").value?.contains("S-1-5-7") == true)
+        }
+    }
+
+    @Test("a connection that is half closed is captured alike, one that is closed is nobody's")
+    func closed() throws {
+        try onTwoServices { (scene, second) throws in
+            _ = try scene.client.ask("impersonate")
+            let half = try #require(try scene.client.ask("dial stream \(second.socket)").number)
+            #expect(try scene.client.ask("tell-last \(half) client").value?.contains("alice") == true)
+            let gone = try #require(try scene.client.ask("dial stream \(second.socket)").number)
+            _ = try scene.client.ask("tell \(gone) park early")
+            _ = try scene.client.ask("close \(gone)")
+            let other = try second.client(scene.bob)
+            #expect(try other.ask("adopt-named early").thrown == "peerGone")
+        }
+    }
+
+    @Test("many at once, each is its own client's, and nothing piles up in the authority")
+    func crowd() throws {
+        try onScene { (scene) throws in
+            let server = try PlainServer(at: scene.stage.directory + "/services/plain", backlog: 4096)
+            let authority = try #require(scene.stage.authority).pid
+            func descriptors() throws -> Int {
+                try FileManager.default.contentsOfDirectory(atPath: "/proc/\(authority)/fd").count
+            }
+            let clients = try (0..<8).map { try scene.service.client($0 % 2 == 0 ? scene.alice : scene.bob) }
+            for client in clients { _ = try client.ask("impersonate") }
+            _ = try clients[0].ask("dial-many \(server.address) 10")
+            _ = server.all()
+            let before = try descriptors()
+            for client in clients { try client.send("dial-many \(server.address) 100") }
+            for client in clients { #expect(try client.reply().number == 100) }
+            let peers = server.all()
+            for person in [scene.alice, scene.bob] {
+                #expect(peers.count { $0.uid == person.uid && $0.gid == person.uid } == 400)
+            }
+            #expect(peers.count == 800)
+            try eventually("the authority's descriptors to be closed") { try descriptors() <= before + 40 }
         }
     }
 

@@ -70,6 +70,13 @@ extension Session {
                     defer { close(socket) }
                     return Sockets.connect(socket, words[1]) == 0
                 })
+        case "tell-last":
+            // As tell, and says that nothing more will come.
+            let socket = Int32(words[1])!
+            sendLine(words[2...].joined(separator: " "), to: socket)
+            shutdown(socket, Int32(SHUT_WR))
+            var lines = Lines(socket)
+            return lines.next().map { .value($0) } ?? .errno(EPIPE)
         case "alarmed":
             // alarmed COMMAND…: while it runs, this thread gets a signal that it catches.
             return Sockets.alarmed { self.perform(Array(words[1...])) }

@@ -10,8 +10,10 @@ struct Bearer {
     let credentials: UnixCredentials?
     /// What another service captures.
     let presented: Token
-    /// The most that it may do with that.
+    /// What it may do with that unless the process announced something else.
     let level: ImpersonationLevel
+    /// The most that it may do with that whatever was announced.
+    let limit: ImpersonationLevel
 
     /// A thread that acts as a client passes on what it has: the client, and at Anonymous nobody. At Identification
     /// it has nothing to pass on, and is itself.
@@ -19,14 +21,15 @@ struct Bearer {
         guard handle.token.level != .identification else { return of(service) }
         return Bearer(
             token: handle.deciding, credentials: handle.credentials, presented: handle.token.token,
-            level: handle.token.level)
+            level: handle.token.level, limit: handle.token.level)
     }
 
     /// A thread that does not impersonate.
     static func of(_ service: MediatedService) -> Bearer {
         let token = service.logon.token.token
         return Bearer(
-            token: token, credentials: service.logon.credentials, presented: token, level: .impersonation)
+            token: token, credentials: service.logon.credentials, presented: token, level: .impersonation,
+            limit: .delegation)
     }
 }
 
@@ -203,7 +206,7 @@ extension Mediator {
             ) { announced in
                 PeerCapture.Client(
                     pid: caller.pid, token: bearer.presented, credentials: credentials,
-                    level: min(bearer.level, announced ?? bearer.level))
+                    level: min(bearer.limit, announced ?? bearer.level))
             } : nil
         let once = { self.connectOnce(socket, target, bytes, credentials) }
         let error =
