@@ -27,8 +27,8 @@ struct FileService {
                 do {
                     let connection = try listener.accept()
                     Thread.detachNewThread { serve(connection) }
-                } catch GuiseError.peerGone {
-                    // The client did not wait for us.
+                } catch GuiseError.peerGone, GuiseError.accessDenied, GuiseError.notAServerConnection {
+                    // This one did not wait for us, or is not to be served. The next may be.
                 }
             }
         } catch {

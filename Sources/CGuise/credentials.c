@@ -31,6 +31,31 @@ int guise_credentials_restore(void) {
     return result(syscall(SYS_setgroups, 0, NULL));
 }
 
+// setfsuid(2) and setfsgid(2) do not tell whether they worked, but what was before.
+static int set_files(long call, uint32_t id) {
+    syscall(call, id);
+    return (uint32_t)syscall(call, KEEP) == id ? 0 : -EPERM;
+}
+
+// The saved uid 0 permits it, and the capabilities that are about files come with it.
+int guise_credentials_pass_files(void) { return set_files(SYS_setfsuid, 0); }
+
+int guise_credentials_assume_files(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count) {
+    int error;
+    if ((error = result(syscall(SYS_setgroups, count, groups))) < 0) return error;
+    if ((error = set_files(SYS_setfsgid, gid)) < 0 || (error = set_files(SYS_setfsuid, uid)) < 0) {
+        if (guise_credentials_restore_files() < 0) abort();
+    }
+    return error;
+}
+
+int guise_credentials_restore_files(void) {
+    int error;
+    if ((error = set_files(SYS_setfsuid, 0)) < 0) return error;
+    if ((error = set_files(SYS_setfsgid, 0)) < 0) return error;
+    return result(syscall(SYS_setgroups, 0, NULL));
+}
+
 int guise_credentials_become(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count) {
     int error;
     if (geteuid() == 0) {

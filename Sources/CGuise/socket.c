@@ -128,6 +128,44 @@ int guise_unix_connect(int socket, const char *path, size_t length) {
     return result(connect(socket, (struct sockaddr *)&name, size));
 }
 
+int guise_socket_connect(int socket, const void *address, uint32_t length) {
+    return result(connect(socket, address, length));
+}
+
+int guise_socket_bind(int socket, const void *address, uint32_t length) {
+    return result(bind(socket, address, length));
+}
+
+int64_t guise_socket_send_to(int socket, const void *bytes, size_t length, int flags, const void *address,
+                             uint32_t address_length, int32_t pid, uint32_t uid, uint32_t gid) {
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = length};
+    union { char space[CMSG_SPACE(sizeof(struct ucred))]; struct cmsghdr align; } control;
+    struct msghdr message = {.msg_name = (void *)address, .msg_namelen = address_length, .msg_iov = &part,
+                             .msg_iovlen = 1, .msg_control = control.space,
+                             .msg_controllen = sizeof control.space};
+    struct ucred sender = {.pid = pid, .uid = uid, .gid = gid};
+    memset(&control, 0, sizeof control);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_CREDENTIALS;
+    header->cmsg_len = CMSG_LEN(sizeof sender);
+    memcpy(CMSG_DATA(header), &sender, sizeof sender);
+    ssize_t sent = sendmsg(socket, &message, flags | MSG_NOSIGNAL);
+    return sent < 0 ? -errno : sent;
+}
+
+int guise_unix_bind_here(int socket, const char *name) {
+    struct sockaddr_un at;
+    socklen_t size;
+    int error = address(&at, name, strlen(name), &size);
+    return error < 0 ? error : result(bind(socket, (struct sockaddr *)&at, size));
+}
+
+bool guise_socket_waits(int socket) {
+    int flags = fcntl(socket, F_GETFL);
+    return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
 int guise_unix_accept(int listener, bool nonblocking) {
     return result(accept4(listener, NULL, NULL, SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0)));
 }
@@ -154,6 +192,20 @@ int guise_unix_peer_name(int socket, char *out, size_t capacity) {
     if (length > capacity) return -ENAMETOOLONG;
     memcpy(out, name.sun_path + (abstract ? 1 : 0), length);
     return (int)length + (abstract ? 0x10000 : 0);
+}
+
+int guise_unix_own_path(int socket, char *out, size_t capacity) {
+    struct sockaddr_un name;
+    socklen_t size = sizeof name;
+    if (getsockname(socket, (struct sockaddr *)&name, &size) < 0) return -errno;
+    size_t offset = offsetof(struct sockaddr_un, sun_path);
+    if (size <= offset || name.sun_path[0] == 0) return 0;
+    if (size > sizeof name) size = sizeof name;
+    size_t length = strnlen(name.sun_path, size - offset);
+    if (length >= capacity) return -ENAMETOOLONG;
+    memcpy(out, name.sun_path, length);
+    out[length] = 0;
+    return (int)length;
 }
 
 static int option(int socket, int which) {

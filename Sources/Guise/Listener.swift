@@ -39,7 +39,9 @@ public final class Listener: Sendable {
 
     /// Waits for a client and captures it.
     ///
-    /// - Throws: ``GuiseError/peerGone(_:)`` when the client left before it was captured: go on with the next;
+    /// - Throws: ``GuiseError/peerGone(_:)`` when the client left before it was captured,
+    ///   ``GuiseError/accessDenied(_:)`` when the descriptor of the socket's file does not let it connect,
+    ///   ``GuiseError/notAServerConnection(_:)`` when it cannot be told who it is: go on with the next;
     ///   ``GuiseError/authorityLost(_:)``; ``GuiseError/system(call:errno:)``.
     public func accept() throws(GuiseError) -> Connection {
         while true {

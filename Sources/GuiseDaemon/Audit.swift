@@ -40,6 +40,16 @@ package struct Audit: Sendable {
             ])
     }
 
+    /// A thread was connected to a server as whom it acts as.
+    func connected(to path: String?, as user: SID, level: ImpersonationLevel, service: String, pid: Int32) {
+        log.info(
+            "connection",
+            metadata: [
+                "path": "\(path ?? "-")", "user": "\(user)", "level": "\(level)", "service": "\(service)",
+                "process": "\(pid)",
+            ])
+    }
+
     /// A managed root is not to be used.
     func unavailable(_ root: String, rule: String) {
         log.error("managed root unavailable", metadata: ["root": "\(root)", "rule": "\(rule)"])

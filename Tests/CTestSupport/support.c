@@ -109,6 +109,46 @@ ssize_t test_send(int socket, const void *bytes, size_t length, int descriptor, 
     return sent < 0 ? -errno : sent;
 }
 
+ssize_t test_receive(int socket, void *out, size_t capacity, int32_t *pid, uint32_t *uid, uint32_t *gid) {
+    char space[CMSG_SPACE(sizeof(struct ucred))];
+    struct iovec part = {.iov_base = out, .iov_len = capacity};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+    ssize_t got = recvmsg(socket, &message, MSG_DONTWAIT);
+    if (got < 0) return -errno;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_type == SCM_CREDENTIALS) {
+        struct ucred sender;
+        memcpy(&sender, CMSG_DATA(header), sizeof sender);
+        *pid = sender.pid;
+        *uid = sender.uid;
+        *gid = sender.gid;
+    }
+    return got;
+}
+
+ssize_t test_send_to(int socket, const void *bytes, size_t length, const void *address, size_t address_length,
+                     int descriptor) {
+    char space[CMSG_SPACE(sizeof(int))];
+    // In two parts, as who sends messages may have them.
+    struct iovec parts[2] = {{.iov_base = (void *)bytes, .iov_len = length / 2},
+                             {.iov_base = (char *)bytes + length / 2, .iov_len = length - length / 2}};
+    struct msghdr message = {.msg_name = (void *)address, .msg_namelen = (socklen_t)address_length,
+                             .msg_iov = parts, .msg_iovlen = 2};
+    if (descriptor >= 0) {
+        memset(space, 0, sizeof space);
+        message.msg_control = space;
+        message.msg_controllen = sizeof space;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof descriptor);
+        memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+    }
+    ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+    return sent < 0 ? -errno : sent;
+}
+
 int test_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0; }
 
 int test_terminal(char *name, size_t capacity) {

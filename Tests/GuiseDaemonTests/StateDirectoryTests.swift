@@ -143,7 +143,10 @@ struct DatabaseTests {
         try AccountSchema.migrator.migrate(queue, upTo: "accounts")
         try queue.write {
             try $0.execute(
-                sql: "INSERT INTO account (sid, name, folded, kind) SELECT sid || '-1000', 'old', 'old', 1 FROM machine")
+                sql: """
+                    INSERT INTO account (sid, name, folded, kind)
+                    SELECT sid || '-1000', 'old', 'old', 1 FROM machine
+                    """)
         }
         try queue.close()
         chmod(state.database, 0o600)

@@ -11,6 +11,9 @@ enum Server {
     /// Sockets and connections that were given a name, for other threads to use.
     static let named = Mutex<[String: Shared]>([:])
 
+    /// Connections to other services, kept open until the process ends.
+    static let kept = Mutex<[Connection]>([])
+
     enum Shared {
         case socket(Int32)
         case connection(Connection)

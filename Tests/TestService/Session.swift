@@ -25,7 +25,8 @@ final class Session: @unchecked Sendable {
 
     func perform(_ words: [String]) -> Outcome {
         do {
-            return try identity(words) ?? files(words) ?? processes(words) ?? load(words) ?? awaiting(words)
+            return try identity(words) ?? files(words) ?? sockets(words) ?? processes(words) ?? load(words)
+                ?? awaiting(words)
                 ?? .errno(ENOTSUP)
         } catch { return .thrown(error) }
     }

@@ -10,8 +10,15 @@
 // (capabilities(7)); an effective uid of 0 keeps them. On failure the thread is what it was.
 int guise_credentials_assume(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count);
 
+// Between the two: what files allow is decided for uid 0 again, while whoever is connected to sees the user.
+int guise_credentials_pass_files(void);
+
 // Back to uid 0, gid 0 and no supplementary group.
 int guise_credentials_restore(void);
+
+// As assume and restore, for what files allow alone (setfsuid(2)): all else stays the authority's.
+int guise_credentials_assume_files(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count);
+int guise_credentials_restore_files(void);
 
 // For good, and for the whole process, which must have one thread: groups, gid, uid, no capabilities,
 // no_new_privs.

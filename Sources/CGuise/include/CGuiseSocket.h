@@ -31,6 +31,15 @@ int guise_peer_of(int socket, struct guise_peer *out);
 // unix_listen(path): a bound, listening socket, close-on-exec. type is SOCK_STREAM or SOCK_SEQPACKET.
 int guise_unix_listen(const char *path, size_t length, int type, int backlog, uint32_t mode);
 int guise_unix_connect(int socket, const char *path, size_t length);
+// connect(2) and bind(2) with an address as it is.
+int guise_socket_connect(int socket, const void *address, uint32_t length);
+int guise_socket_bind(int socket, const void *address, uint32_t length);
+// Sends one datagram to an address. The receiver is told this process and user (SCM_CREDENTIALS), if it asks.
+int64_t guise_socket_send_to(int socket, const void *bytes, size_t length, int flags, const void *address,
+                             uint32_t address_length, int32_t pid, uint32_t uid, uint32_t gid);
+// bind(2) to a name in the calling thread's working directory.
+int guise_unix_bind_here(int socket, const char *name);
+bool guise_socket_waits(int socket);                      // false: O_NONBLOCK
 int guise_unix_socket(int type, bool nonblocking);
 int guise_unix_accept(int listener, bool nonblocking);
 // Gives a socket an abstract name; -EADDRINUSE when it is taken.
@@ -38,6 +47,8 @@ int guise_unix_bind_abstract(int socket, const char *name, size_t length);
 // The name of the other end (without the leading zero byte of an abstract one); returns its length, with
 // 0x10000 added for an abstract one; 0: none.
 int guise_unix_peer_name(int socket, char *out, size_t capacity);
+// The path that this end is bound to, as it was told; returns its length, 0 when it has none.
+int guise_unix_own_path(int socket, char *out, size_t capacity);
 // Whether this end has a name. The end that accept(2) returned has its listener's.
 bool guise_unix_has_name(int socket);
 int guise_socket_domain(int socket);

@@ -1,7 +1,9 @@
 // The calling thread's slot in the identity page.
 #ifndef CGUISE_THREAD_H
 #define CGUISE_THREAD_H
+#include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 struct guise_thread {
     uint64_t *handle;     // the thread's slot in the identity page: handle, body; NULL before its first use
@@ -37,6 +39,11 @@ void guise_thread_watch(void);
 void guise_thread_name(const char *name);
 // An eventfd that counts what is written to it and gives one to each read, or a negative errno.
 int guise_semaphore_create(void);
+// A timer that sends the thread that made it a signal. Returns false when there is none to be had.
+bool guise_alarm_create(int signal, timer_t *out);
+// Every so many milliseconds from now on, again and again: a signal that comes just before the call it is to
+// interrupt is lost. 0: no more.
+void guise_alarm_set(timer_t timer, int milliseconds);
 // Has `child` called in the child of a fork(2) made through libc.
 int guise_fork_prepare(void (*child)(void));
 #endif

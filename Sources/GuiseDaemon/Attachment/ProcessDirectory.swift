@@ -1,4 +1,5 @@
 import CGuise
+import Glibc
 import Synchronization
 
 /// Every attached process and every mediated service.
@@ -56,6 +57,9 @@ package final class ProcessDirectory: Sendable {
         defer { CGuise.close(descriptor) }
         return guise_pidfd_identity(descriptor)
     }
+
+    /// The authority's own process.
+    static let own = identity(of: getpid())
 
     /// The most memory, in bytes, that one user's identity pages may take.
     static let largestPageMemoryPerUser = 512 << 20

@@ -73,11 +73,19 @@ struct PeerCapture {
         guard peer.pid > 0 else {
             throw Refused(.notLocal, "the client is in a pid namespace that the authority does not see")
         }
-        if let registration = registrations.find(inode: peerInode, cookie: peerCookie) {
-            // The one who announced it must be the one who connected it.
-            guard
-                peer.pidfd >= 0, guise_pidfd_identity(peer.pidfd) == registration.process
-            else {
+        let connector = peer.pidfd >= 0 ? guise_pidfd_identity(peer.pidfd) : 0
+        let registration = registrations.find(inode: peerInode, cookie: peerCookie)
+        if connector == ProcessDirectory.own || ProcessDirectory.own == 0 {
+            // The authority connects for others only, and says for whom before it does.
+            guard let client = registration?.carried else {
+                throw Refused(
+                    .accessDenied, "the authority made the connection, and for nobody that it knows")
+            }
+            return client
+        }
+        if let registration {
+            // The one whose socket it is must be the one who connected it.
+            guard connector != 0, connector == registration.process else {
                 throw Refused(
                     .accessDenied, "the socket was announced by one process and connected by another")
             }

@@ -3,27 +3,49 @@ import CGuise
 import Glibc
 import Synchronization
 
-/// What clients announced about sockets that they were about to connect.
+/// What is known about sockets that are about to be connected: what clients announced of theirs, and whom those
+/// stand for that the authority connects for a thread that impersonates.
 ///
 /// An announcement lives as long as its socket does, whoever holds it by then: if it died with the process
 /// that made it, a socket passed on would be taken for one that allows everything.
 final class Registrations: Sendable {
     /// The most live announcements of one user.
     static let largestCountPerUser = 4096
+    /// The most live sockets that were connected for one user's services, announcements among them.
+    static let largestCarriedCountPerUser = 65_536
 
     struct Registration: Sendable {
         let inode: UInt32
-        /// The process that announced it.
-        let process: UInt64
-        let logon: Logon
+        /// The process whose socket it is.
+        var process: UInt64
+        var logon: Logon
+        /// The most that the process allows.
         let level: ImpersonationLevel
+        let isAnnounced: Bool
+        /// The user for whom it counts.
+        let user: UInt32
+        /// Whom the connection stands for if it is the authority that made it.
+        var carried: PeerCapture.Client?
+        /// Whether the authority is connecting it right now.
+        var isConnecting = false
     }
 
     private struct State {
         var byCookie: [UInt64: Registration] = [:]
         var perUser: [UInt32: Int] = [:]
+
+        /// False when its user has as many as allowed.
+        mutating func insert(_ registration: Registration, _ cookie: UInt64, limit: Int) -> Bool {
+            let user = registration.user
+            guard perUser[user, default: 0] < limit else { return false }
+            byCookie[cookie] = registration
+            perUser[user, default: 0] += 1
+            return true
+        }
     }
     private let state = Mutex(State())
+
+    // MARK: Announced by clients
 
     /// Announces the level of a socket that is not connected yet, and marks the socket.
     func add(_ socket: Int32, process: UInt64, logon: Logon, level: ImpersonationLevel) throws(Refused) {
@@ -34,29 +56,29 @@ final class Registrations: Sendable {
         guard guise_unix_peer_name(socket, &name, name.count) == -ENOTCONN else {
             throw Refused(.badRequest, "the socket is connected already: a level is chosen before connecting")
         }
+        let registration = Registration(
+            inode: guise_socket_inode(socket), process: process, logon: logon, level: level,
+            isAnnounced: true,
+            user: logon.credentials.uid)
         let cookie = guise_socket_cookie(socket)
-        let inode = guise_socket_inode(socket)
-        guard cookie != 0, inode != 0 else {
+        guard cookie != 0, registration.inode != 0 else {
             throw Refused(.internal, "the kernel gives the socket no cookie")
         }
-        let user = logon.credentials.uid
-        if state.withLock({ $0.perUser[user, default: 0] >= Self.largestCountPerUser }) { sweep() }
-        let registration = Registration(inode: inode, process: process, logon: logon, level: level)
+        sweepIfFull(logon.credentials.uid, Self.largestCountPerUser)
         let refusal = state.withLock { state -> Refused? in
             guard state.byCookie[cookie] == nil else {
                 return Refused(.alreadyExists, "the socket's level was announced already; it cannot change")
             }
-            guard state.perUser[user, default: 0] < Self.largestCountPerUser else {
+            guard state.insert(registration, cookie, limit: Self.largestCountPerUser) else {
                 return Refused(
-                    .limit, "user \(user) has \(Self.largestCountPerUser) announced connections open already")
+                    .limit,
+                    "user \(logon.credentials.uid) has \(Self.largestCountPerUser) announced connections open"
+                        + " already")
             }
-            state.byCookie[cookie] = registration
-            state.perUser[user, default: 0] += 1
             return nil
         }
         if let refusal { throw refusal }
-        let marker = PeerCapture.marker + String(cookie, radix: 16)
-        let error = guise_unix_bind_abstract(socket, marker, marker.utf8.count)
+        let error = Self.mark(socket, cookie)
         guard error == 0 else {
             forget([cookie])
             throw Refused(
@@ -64,11 +86,89 @@ final class Registrations: Sendable {
         }
     }
 
+    /// A name that nobody else can have taken before: the cookie could be guessed.
+    private static func mark(_ socket: Int32, _ cookie: UInt64) -> Int32 {
+        let marker =
+            PeerCapture.marker + String(cookie, radix: 16) + "-"
+            + String(UInt64.random(in: .min ... .max), radix: 16)
+        return guise_unix_bind_abstract(socket, marker, marker.utf8.count)
+    }
+
+    // MARK: Connected by the authority
+
+    /// Says whom a socket stands for that the authority is about to connect on behalf of a process, and marks it.
+    /// Until ``settle(_:isConnected:)`` nobody else says so of the same socket.
+    ///
+    /// - Parameter client: as whom it connects, given the most that the process announced it allows.
+    /// - Returns: the socket's cookie.
+    func carry(
+        _ socket: Int32, process: UInt64, logon: Logon, _ client: (ImpersonationLevel?) -> PeerCapture.Client
+    ) throws(FileError) -> UInt64 {
+        let cookie = guise_socket_cookie(socket)
+        let inode = guise_socket_inode(socket)
+        guard cookie != 0, inode != 0, process != 0 else { throw FileError(EIO) }
+        sweepIfFull(logon.credentials.uid, Self.largestCarriedCountPerUser)
+        let refusal = state.withLock { state -> FileError? in
+            if let known = state.byCookie[cookie] {
+                guard !known.isConnecting else { return FileError(EALREADY) }
+                guard !known.isAnnounced || known.process == process else {
+                    return FileError(EACCES, rule: "another process announced the socket's level")
+                }
+                state.byCookie[cookie]?.isConnecting = true
+                return nil
+            }
+            let registration = Registration(
+                inode: inode, process: process, logon: logon, level: .impersonation, isAnnounced: false,
+                user: logon.credentials.uid, isConnecting: true)
+            return state.insert(registration, cookie, limit: Self.largestCarriedCountPerUser)
+                ? nil : FileError(EAGAIN, rule: "too many connections of the service's are open already")
+        }
+        if let refusal { throw refusal }
+        do throws(FileError) {
+            // Whom a live connection stands for does not change.
+            guard guise_unix_peer_name(socket, nil, 0) == -ENOTCONN else { throw FileError(EISCONN) }
+            if !guise_unix_has_name(socket) {
+                let error = Self.mark(socket, cookie)
+                guard error == 0 else { throw FileError(-error) }
+            }
+        } catch {
+            end(cookie) { _ in }
+            throw error
+        }
+        state.withLock { state in
+            guard var registration = state.byCookie[cookie] else { return }
+            registration.carried = client(registration.isAnnounced ? registration.level : nil)
+            if !registration.isAnnounced { (registration.process, registration.logon) = (process, logon) }
+            state.byCookie[cookie] = registration
+        }
+        return cookie
+    }
+
+    /// Ends what ``carry(_:process:logon:_:)`` began.
+    func settle(_ cookie: UInt64, isConnected: Bool) {
+        end(cookie) { if !isConnected { $0.carried = nil } }
+    }
+
+    private func end(_ cookie: UInt64, _ change: (inout Registration) -> Void) {
+        state.withLock { state in
+            guard var registration = state.byCookie[cookie] else { return }
+            registration.isConnecting = false
+            change(&registration)
+            state.byCookie[cookie] = registration
+        }
+    }
+
+    // MARK: Looking up, and forgetting
+
     func find(inode: UInt32, cookie: UInt64) -> Registration? {
         state.withLock { $0.byCookie[cookie] }.flatMap { $0.inode == inode ? $0 : nil }
     }
 
-    /// Drops what was announced of sockets that are gone.
+    private func sweepIfFull(_ user: UInt32, _ limit: Int) {
+        if state.withLock({ $0.perUser[user, default: 0] >= limit }) { sweep() }
+    }
+
+    /// Drops what is known of sockets that are gone.
     func sweep() {
         let known = state.withLock { $0.byCookie }
         guard !known.isEmpty else { return }
@@ -82,9 +182,8 @@ final class Registrations: Sendable {
         state.withLock { state in
             for cookie in cookies {
                 guard let gone = state.byCookie.removeValue(forKey: cookie) else { continue }
-                let user = gone.logon.credentials.uid
-                state.perUser[user, default: 1] -= 1
-                if state.perUser[user] == 0 { state.perUser[user] = nil }
+                state.perUser[gone.user, default: 1] -= 1
+                if state.perUser[gone.user] == 0 { state.perUser[gone.user] = nil }
             }
         }
     }

@@ -40,6 +40,13 @@ final class ControlClient {
             throw Refused(
                 .wrongNamespace, "the caller is gone, or in a pid namespace the authority does not see")
         }
+        // What asks the authority is a process, as itself; who acts as a client was connected by the authority's hand.
+        // An authority that is not root connects for nobody.
+        guard identity != ProcessDirectory.own || geteuid() != 0 else {
+            close(socket)
+            throw Refused(
+                .accessDenied, "a thread that impersonates tried to reach the authority as its client")
+        }
         peer.pidfd = -1
         self.socket = socket
         pid = peer.pid

@@ -67,6 +67,8 @@ extension Requests {
         let attachment = try attachment(client)
         guard let socket else { throw Refused(.badRequest, "a capture needs the accepted socket with it") }
         let captured = try capture.capture(socket)
+        try Endpoint(of: socket, process: client.pid)?.check(
+            client: captured.token, server: attachment.logon.token.token)
         let number = try client.add(ControlClient.Captured(client: captured))
         var answer = WireCaptured()
         answer.capture = number

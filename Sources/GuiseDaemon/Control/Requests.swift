@@ -32,7 +32,8 @@ final class Requests {
         accountRequests = AccountRequests(accounts: accounts, sessions: sessions)
         tokens = TokenFactory(accounts: accounts, sessions: sessions)
         context = MediationContext(
-            roots: ManagedRoots(), sessions: sessions, processes: ProcessDirectory(), audit: audit)
+            roots: ManagedRoots(), sessions: sessions, processes: ProcessDirectory(),
+            registrations: registrations, audit: audit)
         capture = try PeerCapture(registrations: registrations, tokens: tokens, processes: context.processes)
         descriptors = DescriptorRequests(roots: context.roots, sessions: sessions)
         roots = RootRequests(accounts: accounts, roots: context.roots)

@@ -167,6 +167,28 @@ struct FileCalls {
         try describe(entry, descriptor, isDirectory: false)
     }
 
+    /// bind(2) of a Unix socket: ADD_FILE on the directory. The socket's own name becomes the last one of the path:
+    /// the kernel keeps what it is told, and a path that others could change meanwhile must not be what it is told.
+    func bind(_ socket: Int32, to entry: LocatedEntry) throws(FileError) {
+        if isDots(entry.name) { throw FileError(EADDRINUSE) }
+        guard !entry.endsInSlash else { throw FileError(ENOENT) }
+        try require(.addFile, on: entry.directory)
+        // The thread's working directory is its own, and nothing starts from it otherwise.
+        guard fchdir(entry.directory.number) == 0 else { throw FileError(guise_errno()) }
+        defer { _ = chdir("/") }
+        guard entry.directory.isManaged else {
+            return try masked { () throws(FileError) in
+                try asCaller { guise_unix_bind_here(socket, entry.name) == 0 ? 0 : -1 }
+            }
+        }
+        let descriptor = try StoredDescriptor.inherited(
+            from: entry.directory.number, isContainer: false, token: caller.token)
+        umask(0o177)
+        defer { umask(0) }
+        try asAuthority { guise_unix_bind_here(socket, entry.name) == 0 ? 0 : -1 }
+        try describe(entry, descriptor, isDirectory: false)
+    }
+
     /// Runs `body` with the umask of the caller's process.
     private func masked(_ body: () throws(FileError) -> Void) throws(FileError) {
         umask(mode_t(caller.umask))

@@ -72,4 +72,14 @@ final class UnixFiles {
         }
         return body()
     }
+
+    /// Runs `body` on the calling thread with what files allow a user, and the authority's credentials otherwise.
+    static func assumingFiles(_ user: UnixCredentials, _ body: () -> Int64) -> Int64 {
+        let error = user.groups.withUnsafeBufferPointer {
+            guise_credentials_assume_files(user.uid, user.gid, $0.baseAddress, $0.count)
+        }
+        guard error == 0 else { return Int64(error) }
+        defer { if guise_credentials_restore_files() != 0 { abort() } }
+        return body()
+    }
 }

@@ -2,7 +2,7 @@ import CGuise
 
 /// How the mediator takes each system call that the filter notifies of.
 enum CallTable {
-    enum Row {
+    enum Row: Equatable {
         /// open(path, flags, mode)
         case open
         /// creat(path, mode)
@@ -13,15 +13,23 @@ enum CallTable {
         case openat2
         /// Everything else that is done with files.
         case file(FileCall)
-        /// connect, bind, sendto, sendmmsg (socket, …): an address of a Unix socket names a place, and who sends
-        /// there is seen.
-        case address
+        /// connect(socket, address, length): an address of a Unix socket names a place, and who connects there is
+        /// seen.
+        case connect
+        /// bind(socket, address, length)
+        case bind
+        /// sendto(socket, bytes, length, flags, address, length), the same for one message.
+        case send
+        /// sendmmsg
+        case sendMany
         /// sendmsg: as these, but without an address it goes where the socket was connected to.
         case message
         /// kill, tgkill and the like: within the own process they are nobody else's business.
         case signal
         /// execve, execveat
         case execute
+        /// chdir, fchdir: of the whole process, and done by itself alone.
+        case workingDirectory
         /// Anything else: the kernel's while not impersonating, refused while impersonating.
         case other
     }
@@ -41,9 +49,13 @@ enum CallTable {
         set(.openat, "openat")
         set(.openat2, "openat2")
         for call in FileCall.allCases { set(.file(call), call.rawValue) }
-        set(.address, "connect", "bind", "sendto", "sendmmsg")
+        set(.connect, "connect")
+        set(.bind, "bind")
+        set(.send, "sendto")
+        set(.sendMany, "sendmmsg")
         set(.message, "sendmsg")
         set(.signal, "kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
+        set(.workingDirectory, "chdir", "fchdir")
         set(.execute, "execve", "execveat")
         return rows
     }()

@@ -11,6 +11,7 @@ final class Mediator {
     let context: MediationContext
     let opener: FileOpener
     let path = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 4097)
+    let alarm = Alarm()
 
     /// Takes the calling thread for its own.
     init(_ context: MediationContext) {
@@ -68,12 +69,14 @@ final class Mediator {
             }
             return open(
                 trap, request.call, length, token: logon.token.token, credentials: logon.credentials, mayWait)
-        case .address:
+        case .connect:
             // Whoever attaches connects first: from here on the process is known to be this service's.
             if let status = ThreadStatus(trap.tid), trap.isPending {
                 context.processes.admit(status.pid, to: trap.service)
             }
-            trap.proceed()
+            return addressForProcess(trap, mayWait)
+        case .bind:
+            return addressForProcess(trap, mayWait)
         case .execute:
             if let status = ThreadStatus(trap.tid), trap.isPending {
                 trap.service.attachment(of: status.pid)?.noteExecution()
@@ -81,7 +84,7 @@ final class Mediator {
             trap.proceed()
         case .file(let call):
             return handleForProcess(trap, call)
-        case .message, .signal, .other:
+        case .send, .sendMany, .message, .signal, .workingDirectory, .other:
             trap.proceed()
         }
         return .answered
@@ -133,21 +136,29 @@ final class Mediator {
         case .execute:
             // As the process, and its impersonation ends: as on Windows.
             return handleForProcess(trap, row, mayWait)
-        case .address:
+        case .connect, .bind:
+            return address(trap, handle, mayWait)
+        case .send:
+            return send(trap, handle, mayWait)
+        case .sendMany:
             if isNoUnixSocket(trap), trap.isPending {
                 trap.proceed()
                 return .answered
             }
         case .message:
-            if messageHasNoAddress(trap) || isNoUnixSocket(trap), trap.isPending {
-                trap.proceed()
-                return .answered
-            }
+            guard messageHasNoAddress(trap), trap.isPending else { return send(trap, handle, mayWait) }
+            trap.proceed()
+            return .answered
         case .signal:
             if let status = ThreadStatus(trap.tid), trap.isPending, trap.int(0) == status.pid {
                 trap.proceed()
                 return .answered
             }
+        case .workingDirectory:
+            return deny(
+                trap, handle.deciding.user,
+                "the working directory is every thread's, and nobody but the process itself can change it; name"
+                    + " files by a directory's descriptor instead (openat)")
         case .other:
             break
         }
@@ -288,9 +299,9 @@ final class Mediator {
     }
 
     private func messageHasNoAddress(_ trap: Trap) -> Bool {
-        var address: UInt64 = 1
-        let size = MemoryLayout<UInt64>.size
-        // msg_name is the first field of msghdr.
-        return guise_memory_read(trap.tid, trap.argument(1), &address, size) == size && address == 0
+        // msg_name and msg_namelen are the first fields of msghdr.
+        var name: [UInt64] = [1, 1]
+        return guise_memory_read(trap.tid, trap.argument(1), &name, 16) == 16
+            && (name[0] == 0 || UInt32(truncatingIfNeeded: name[1]) == 0)
     }
 }

@@ -7,6 +7,7 @@ package struct MediationContext: Sendable {
     let roots: ManagedRoots
     let sessions: LogonSessions
     let processes: ProcessDirectory
+    let registrations: Registrations
     let audit: Audit
 }
 
@@ -48,6 +49,12 @@ final class MediatorPool: Sendable {
     private let lookout: Semaphore
     private let spares: Semaphore
 
+    /// A call that waits for somebody else: on which thread of ours (0: none yet), for which of the service's.
+    private struct Waiting {
+        var thread: Int32 = 0
+        let caller: Int32
+    }
+
     private struct State {
         var threads: Set<Int32> = []
         var count = 0
@@ -55,7 +62,7 @@ final class MediatorPool: Sendable {
         var activeCount = 0
         var hasLookout = false
         var spareCount = 0
-        var waiting: [UInt64: Int32] = [:]
+        var waiting: [UInt64: Waiting] = [:]
         var isWatching = false
     }
 
@@ -268,11 +275,11 @@ final class MediatorPool: Sendable {
         let id = trap.notification.id
         let started = state.withLock { state -> Bool in
             guard state.waiting.count < Self.largestWaitingCount else { return false }
-            state.waiting[id] = 0
+            state.waiting[id] = Waiting(caller: trap.tid)
             if !state.isWatching { state.isWatching = SystemThread.start("guise-watch") { self.watch() } }
             return state.isWatching
                 && SystemThread.start("guise-wait") {
-                    self.state.withLock { $0.waiting[id] = guise_gettid() }
+                    self.state.withLock { $0.waiting[id]?.thread = guise_gettid() }
                     if case .waits = Mediator(self.context).handle(trap, mayWait: true) { trap.fail(EAGAIN) }
                     self.state.withLock { _ = $0.waiting.removeValue(forKey: id) }
                 }
@@ -283,7 +290,7 @@ final class MediatorPool: Sendable {
         }
     }
 
-    /// Interrupts whoever waits on behalf of a thread that is gone.
+    /// Interrupts whoever waits on behalf of a thread that is gone, or that has a signal to handle.
     private func watch() {
         let me = getpid()
         while true {
@@ -293,9 +300,9 @@ final class MediatorPool: Sendable {
                 return state.waiting
             }
             guard !waiting.isEmpty else { return }
-            for (id, tid) in waiting where tid != 0 {
-                if !guise_notification_is_pending(service.listener, id) {
-                    _ = guise_tgkill(me, tid, SystemThread.interruption)
+            for (id, one) in waiting where one.thread != 0 {
+                if !guise_notification_is_pending(service.listener, id) || hasSignal(one.caller) {
+                    _ = guise_tgkill(me, one.thread, SystemThread.interruption)
                 }
             }
         }

@@ -12,11 +12,15 @@ enum FreshUsers {
 
 extension Stage {
     /// Adds a user's account.
-    func user(_ name: String) throws -> Person { try account(name, .user) }
+    ///
+    /// - Parameter uid: of the machine's own, where a test needs one that has a name; nil for a fresh one.
+    func user(_ name: String, uid: UInt32? = nil) throws -> Person { try account(name, .user, uid: uid) }
 
     /// Adds a service's account.
-    func service(_ name: String, privileges: [String] = ["SeImpersonatePrivilege"]) throws -> Person {
-        try account(name, .service, privileges)
+    func service(
+        _ name: String, uid: UInt32? = nil, privileges: [String] = ["SeImpersonatePrivilege"]
+    ) throws -> Person {
+        try account(name, .service, privileges, uid: uid)
     }
 
     /// A user of the machine who has no account.
@@ -25,10 +29,10 @@ extension Stage {
         return Person(name: "uid \(uid)", uid: uid, sid: "S-1-22-1-\(uid)")
     }
 
-    private func account(_ name: String, _ kind: WireAccountKind, _ privileges: [String] = []) throws
-        -> Person
-    {
-        let uid = FreshUsers.take()
+    private func account(
+        _ name: String, _ kind: WireAccountKind, _ privileges: [String] = [], uid: UInt32?
+    ) throws -> Person {
+        let uid = uid ?? FreshUsers.take()
         let answer = try ask(
             .accountAdd(
                 .with {

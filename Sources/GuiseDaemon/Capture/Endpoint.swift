@@ -1,0 +1,83 @@
+import AccessControl
+import CGuise
+import Glibc
+
+/// Where a server listens, as a place in the file system whose security descriptors say who may listen there and who
+/// may connect.
+///
+/// The kernel has let the client connect by Unix modes, and knows nothing of descriptors. A service that captures its
+/// clients hears of it here, before it has served them.
+struct Endpoint {
+    private let path: String
+    private let directory: OwnedDescriptor
+    /// nil: it is not there any more.
+    private let file: OwnedDescriptor?
+
+    /// Looks from where the server's process looks.
+    ///
+    /// - Returns: nil for a socket without an absolute path.
+    init?(of socket: Int32, process: Int32) {
+        var name = [CChar](repeating: 0, count: 128)
+        let length = Int(guise_unix_own_path(socket, &name, name.count))
+        guard length > 1, name[0] == 0x2F, let slash = name[..<length].lastIndex(of: 0x2F), slash + 1 < length
+        else { return nil }
+        var here = open_how(OpenRequest.Flag.path | OpenRequest.Flag.directory | OpenRequest.Flag.closeOnExec)
+        let top = guise_openat2(AT_FDCWD, "/proc/\(process)/root", &here)
+        guard top >= 0 else { return nil }
+        defer { close(top) }
+        here.resolve = GUISE_RESOLVE_IN_ROOT | GUISE_RESOLVE_NO_MAGICLINKS
+        let directory = guise_openat2(top, Array(name[..<max(slash, 1)]) + [0], &here)
+        guard directory >= 0 else { return nil }
+        self.directory = OwnedDescriptor(directory)
+        var there = open_how(
+            OpenRequest.Flag.path | OpenRequest.Flag.noFollow | OpenRequest.Flag.closeOnExec,
+            resolve: GUISE_RESOLVE_BENEATH)
+        let file = guise_openat2(directory, Array(name[(slash + 1)..<length]) + [0], &there)
+        self.file = file >= 0 ? OwnedDescriptor(file) : nil
+        path = String(decoding: name[..<length].map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    /// Throws unless the server may listen here (ADD_FILE on the directory) and the client may connect (WRITE_DATA on
+    /// the socket's file; one without a descriptor has what it would have inherited). What carries no descriptor asks
+    /// for nothing.
+    func check(client: Token, server: Token) throws(Refused) {
+        let parent = try descriptor(of: directory)
+        if let parent, !allows(parent, server, .addFile) {
+            throw Refused(
+                .accessDenied,
+                "the descriptor of the directory of \(path) does not let this service listen there (ADD_FILE)"
+            )
+        }
+        let own = try file.flatMap { file throws(Refused) in try descriptor(of: file) }
+        let inherited = parent.flatMap {
+            try? SecurityDescriptor.inheriting(parent: $0, isContainer: false, token: server)
+        }
+        guard let deciding = own ?? inherited else {
+            guard parent == nil else {
+                throw Refused(.accessDenied, "no descriptor can be inherited for \(path)")
+            }
+            return
+        }
+        guard allows(deciding, client, .writeData) else {
+            throw Refused(
+                .accessDenied, "the descriptor of \(path) does not let this client connect (WRITE_DATA)")
+        }
+    }
+
+    private func allows(_ descriptor: SecurityDescriptor, _ token: Token, _ right: AccessMask<FileKind>)
+        -> Bool
+    {
+        (try? AccessCheck<FileKind>.decide(descriptor, token: token, desired: right))?.isAllowed == true
+    }
+
+    private func descriptor(of object: OwnedDescriptor) throws(Refused) -> SecurityDescriptor? {
+        switch StoredDescriptor.reading(of: object.number) {
+        case .descriptor(let descriptor): return descriptor
+        case .none, .failed(EOPNOTSUPP): return nil
+        case .damaged(let error):
+            throw Refused(.accessDenied, "a descriptor at \(path) is damaged: \(error)")
+        case .failed(let error):
+            throw Refused(.accessDenied, "a descriptor at \(path) cannot be read: \(errnoText(error))")
+        }
+    }
+}
