@@ -77,6 +77,19 @@ import Testing
         #expect(twice.isRestricted && !twice.isWriteRestricted && !twice.isMember(of: .users))
     }
 
+    @Test func effectiveOnlyLeavesNoWayToWhatItLeftOut() throws {
+        let whole = try token {
+            $0.privileges = Token.Privileges(present: [.backup, .restore], enabled: [.restore])
+            $0.groups = [Token.Group(.administrators, [.enabledByDefault]), Token.Group(.users)]
+        }
+        let less = try whole.filtered(denyOnly: [.administrators], removing: nil)
+        let (elevated, filtered) = Token.linkedPair(elevated: whole, filtered: less)
+        for half in [elevated.effectiveOnly, filtered.effectiveOnly] {
+            #expect(half.fields.linkedToken == nil && !half.holds(.backup))
+        }
+        #expect(elevated.effectiveOnly.groups.map(\.sid) == [.users])
+    }
+
     @Test func duplicatesNeverGoUp() throws {
         let client = Token.Impersonation(try token(), level: .identification)
         #expect(throws: TokenError.levelRaised) { try client.duplicate(at: .impersonation) }
