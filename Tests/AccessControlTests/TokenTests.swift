@@ -77,6 +77,35 @@ import Testing
         #expect(twice.isRestricted && !twice.isWriteRestricted && !twice.isMember(of: .users))
     }
 
+    @Test func eachHalfOfALinkedPairKnowsTheOther() throws {
+        let whole = try token {
+            $0.privileges = Token.Privileges(present: [.backup], enabled: [.backup])
+            $0.groups = [Token.Group(.administrators)]
+            $0.integrity = .high
+        }
+        #expect(whole.fields.elevation == .default && whole.fields.linkedToken == nil)
+        let less = try whole.filtered(denyOnly: [.administrators], removing: nil, integrity: .medium)
+        let (elevated, filtered) = Token.linkedPair(elevated: whole, filtered: less)
+        #expect(elevated.fields.elevation == .full && filtered.fields.elevation == .limited)
+        let (other, back) = (
+            try #require(elevated.fields.linkedToken), try #require(filtered.fields.linkedToken)
+        )
+        #expect(other.fields.elevation == .limited && other.integrity == .medium && !other.holds(.backup))
+        #expect(back.fields.elevation == .full && back.integrity == .high && back.holds(.backup))
+        #expect(other.fields.linkedToken == nil && back.fields.linkedToken == nil)
+        // Being one of a pair changes no decision.
+        for (half, alone) in [(elevated, whole), (filtered, less)] {
+            let file = try SecurityDescriptor(sddl: "O:SYD:(A;;FR;;;BA)(A;;FX;;;\(Self.alice))")
+            let decisions = try [half, alone].map {
+                try AccessCheck<FileKind>.decide(file, token: $0, desired: .maximumAllowed).granted
+            }
+            #expect(decisions[0] == decisions[1])
+        }
+        // What was filtered once more is none of the pair.
+        let again = try filtered.filtered()
+        #expect(again.fields.elevation == .default && again.fields.linkedToken == nil)
+    }
+
     @Test func effectiveOnlyLeavesNoWayToWhatItLeftOut() throws {
         let whole = try token {
             $0.privileges = Token.Privileges(present: [.backup, .restore], enabled: [.restore])
