@@ -226,6 +226,25 @@ import Testing
         #expect(why.json.contains(#""right":"READ_DATA","mask":1,"granted":false,"by":"entry","index":0"#))
     }
 
+    @Test func explanationsOfObjectEntriesAgreeWithTheDecision() throws {
+        let guid = "bf967aba-0de6-11d0-a285-00aa003049e2"
+        let cases: [(String, Bool, AccessExplanation<FileKind>.Cause)] = [
+            // Asked about the whole object: what allows a part of it does not count, what refuses one does.
+            ("(OA;;CC;\(guid);;WD)", false, .noEntry),
+            ("(OA;;CC;\(guid);;WD)(A;;CC;;;WD)", true, .entry(1, text: "(A;;CC;;;WD)")),
+            ("(OD;;CC;\(guid);;WD)(A;;CC;;;WD)", false, .entry(0, text: "(OD;;CC;\(guid);;WD)")),
+            ("(OA;;CC;;;WD)", true, .entry(0, text: "(OA;;CC;;;WD)")),
+            ("(OA;;CC;;\(guid);WD)", true, .entry(0, text: "(OA;;CC;;\(guid);WD)")),
+        ]
+        for (dacl, isGranted, cause) in cases {
+            let descriptor = try SecurityDescriptor(sddl: "O:SYD:" + dacl)
+            let why = try Files.explain(descriptor, token: token(), desired: .readData)
+            #expect(why.decision.isAllowed == isGranted, "\(dacl)")
+            #expect(
+                why.rights.map(\.isGranted) == [isGranted] && why.rights.map(\.cause) == [cause], "\(dacl)")
+        }
+    }
+
     @Test func limitsAreExplicit() throws {
         let many = (0..<1025).map { Token.Group(SID.unixGroup($0)) }
         #expect(throws: TokenError.tooManyGroups) { try Token(user: .system, groups: many, logonSession: 1) }

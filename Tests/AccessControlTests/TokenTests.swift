@@ -77,6 +77,48 @@ import Testing
         #expect(twice.isRestricted && !twice.isWriteRestricted && !twice.isMember(of: .users))
     }
 
+    @Test func eachHalfOfALinkedPairKnowsTheOther() throws {
+        let whole = try token {
+            $0.privileges = Token.Privileges(present: [.backup], enabled: [.backup])
+            $0.groups = [Token.Group(.administrators)]
+            $0.integrity = .high
+        }
+        #expect(whole.fields.elevation == .default && whole.fields.linkedToken == nil)
+        let less = try whole.filtered(denyOnly: [.administrators], removing: nil, integrity: .medium)
+        let (elevated, filtered) = Token.linkedPair(elevated: whole, filtered: less)
+        #expect(elevated.fields.elevation == .full && filtered.fields.elevation == .limited)
+        let (other, back) = (
+            try #require(elevated.fields.linkedToken), try #require(filtered.fields.linkedToken)
+        )
+        #expect(other.fields.elevation == .limited && other.integrity == .medium && !other.holds(.backup))
+        #expect(back.fields.elevation == .full && back.integrity == .high && back.holds(.backup))
+        #expect(other.fields.linkedToken == nil && back.fields.linkedToken == nil)
+        // Being one of a pair changes no decision.
+        for (half, alone) in [(elevated, whole), (filtered, less)] {
+            let file = try SecurityDescriptor(sddl: "O:SYD:(A;;FR;;;BA)(A;;FX;;;\(Self.alice))")
+            let decisions = try [half, alone].map {
+                try AccessCheck<FileKind>.decide(file, token: $0, desired: .maximumAllowed).granted
+            }
+            #expect(decisions[0] == decisions[1])
+        }
+        // What was filtered once more is none of the pair.
+        let again = try filtered.filtered()
+        #expect(again.fields.elevation == .default && again.fields.linkedToken == nil)
+    }
+
+    @Test func effectiveOnlyLeavesNoWayToWhatItLeftOut() throws {
+        let whole = try token {
+            $0.privileges = Token.Privileges(present: [.backup, .restore], enabled: [.restore])
+            $0.groups = [Token.Group(.administrators, [.enabledByDefault]), Token.Group(.users)]
+        }
+        let less = try whole.filtered(denyOnly: [.administrators], removing: nil)
+        let (elevated, filtered) = Token.linkedPair(elevated: whole, filtered: less)
+        for half in [elevated.effectiveOnly, filtered.effectiveOnly] {
+            #expect(half.fields.linkedToken == nil && !half.holds(.backup))
+        }
+        #expect(elevated.effectiveOnly.groups.map(\.sid) == [.users])
+    }
+
     @Test func duplicatesNeverGoUp() throws {
         let client = Token.Impersonation(try token(), level: .identification)
         #expect(throws: TokenError.levelRaised) { try client.duplicate(at: .impersonation) }

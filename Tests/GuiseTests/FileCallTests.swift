@@ -1,5 +1,7 @@
 import CGuise
 import Foundation
+import Guise
+import GuiseProtocol
 import Testing
 
 /// What is done with files besides opening them. Every call is tried by alice, whose folder it is, and by bob,
@@ -148,6 +150,26 @@ import Testing
             // The folder is bob's as well, so he may take the name away: DELETE_CHILD.
             #expect(try scene.bobs.acting("syscall \(SYS_unlink) @\(shared)/other").errno == nil)
             #expect(Self.exists(own + "/f"))
+        }
+    }
+
+    @Test("another name that a file had before its descriptor gives nobody more either") func earlierLink()
+        throws
+    {
+        try onScene { (scene) throws in
+            let file = try scene.stage.file("home/file", "hers", of: scene.alice, mode: 0o644)
+            let other = scene.home + "/other"
+            try #require(link(file, other) == 0)
+            #expect(try scene.bobs.acting("cat \(other)").value == "hers")
+            try scene.stage.describe(file, Stage.fill("O:{alice}G:SYD:P(A;;FA;;;{alice})", [scene.alice]))
+            #expect(try scene.bobs.acting("cat \(other)").errno == EACCES)
+            #expect(try scene.client.acting("cat \(other)").value == "hers")
+            // A folder is not taken over with what has a name elsewhere.
+            let folder = scene.stage.folder("linked")
+            try #require(link(file, folder + "/file") == 0)
+            let request = WireRootAdd.with { ($0.path, $0.adopt) = (folder, true) }
+            let refusal = #expect(throws: GuiseError.self) { try scene.stage.ask(.rootAdd(request)) }
+            #expect(refusal.map { "\($0)" }?.contains("hard links") == true)
         }
     }
 

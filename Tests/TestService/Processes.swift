@@ -13,17 +13,25 @@ extension Session {
         case "int80": return Outcome(test_int80())
         case "x32": return Outcome(test_x32())
         case "thread": return onAnotherThread(Array(words[1...]))
+        case "all":
+            // all COMMAND + COMMAND…: one after the other.
+            return .value(
+                words[1...].split(separator: "+").map { perform(Array($0)).line }.joined(separator: " | "))
         case "raw-thread":
-            // Impersonates on a thread that then ends behind libc's back.
+            // Impersonates, runs a command if there is one, and ends the thread behind libc's back; its id.
             let connection = try captured()
-            let done = Mutex(false)
+            let command = Array(words[1...])
+            let done = Mutex<Int32?>(nil)
             _ = onNewThread {
                 try? connection.impersonate()
-                done.withLock { $0 = true }
+                if !command.isEmpty { _ = self.perform(command) }
+                done.withLock { $0 = currentThreadID }
                 test_raw_thread_exit()
             }
-            while !done.withLock({ $0 }) { usleep(1000) }
-            return .value("")
+            while true {
+                if let id = done.withLock({ $0 }) { return .value("\(id)") }
+                usleep(1000)
+            }
         case "fork", "raw-fork", "fork-revert":
             let command = Array(words[1...])
             return inChild(raw: words[0] == "raw-fork") {

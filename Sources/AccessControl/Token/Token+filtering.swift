@@ -51,6 +51,9 @@ extension Token {
         fields.privileges = Privileges(
             present: fields.privileges.enabled, enabled: fields.privileges.enabled,
             enabledByDefault: fields.privileges.enabledByDefault, used: fields.privileges.used)
+        // The other half may hold what is left out here.
+        fields.linkedToken = nil
+        fields.elevation = .default
         return Token(unchecked: fields)
     }
 
