@@ -94,7 +94,7 @@ extension Requests {
         }
     }
 
-    private func sameNamespace(_ kind: String, _ pid: Int32) -> Bool {
+    func sameNamespace(_ kind: String, _ pid: Int32) -> Bool {
         sameFile("/proc/\(pid)/ns/\(kind)", "/proc/self/ns/\(kind)")
     }
 
