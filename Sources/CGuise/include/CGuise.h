@@ -37,6 +37,7 @@
 #include "CGuiseRing.h"
 #include "CGuiseSocket.h"
 #include "CGuiseTask.h"
+#include "CGuiseTerminal.h"
 #include "CGuiseThread.h"
 
 #endif
