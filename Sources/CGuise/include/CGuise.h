@@ -34,6 +34,7 @@
 #include "CGuiseFlags.h"
 #include "CGuiseNotification.h"
 #include "CGuiseProcess.h"
+#include "CGuiseProbe.h"
 #include "CGuiseRing.h"
 #include "CGuiseSocket.h"
 #include "CGuiseTask.h"
