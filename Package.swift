@@ -72,7 +72,7 @@ let package = Package(
         .target(
             name: "ToolSupport",
             dependencies: [
-                "AccessControl", "Guise", "GuiseProtocol",
+                "AccessControl", "CGuise", "Guise", "GuiseProtocol",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -86,7 +86,7 @@ let package = Package(
         .executableTarget(
             name: "idn",
             dependencies: [
-                "Guise", "GuiseProtocol", "ToolSupport",
+                "AccessControl", "CGuise", "Guise", "GuiseProtocol", "ToolSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -30,6 +30,11 @@ package enum ControlPacket {
         case system(Int32)
     }
 
+    /// The bytes that a message takes within another one, without what is around it.
+    package static func size(of message: some SwiftProtobuf.Message) -> Int {
+        (try? message.serializedBytes() as [UInt8])?.count ?? largest
+    }
+
     /// Sends a message.
     package static func send(
         _ message: some SwiftProtobuf.Message, descriptor: Int32? = nil, on socket: Int32,

@@ -76,6 +76,91 @@ package nonisolated enum WireLevel: SwiftProtobuf.Enum, Swift.CaseIterable {
 
 }
 
+package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case unspecified // = 0
+
+  /// the kernel vouched for a process's Unix credentials
+  case unix // = 1
+
+  /// a service was started under its account
+  case service // = 2
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .unix
+    case 2: self = .service
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .unix: return 1
+    case .service: return 2
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [WireSessionKind] = [
+    .unspecified,
+    .unix,
+    .service,
+  ]
+
+}
+
+/// Which half of a linked pair a token is: TOKEN_ELEVATION_TYPE of winnt.h.
+package nonisolated enum WireElevation: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case unspecified // = 0
+  case `default` // = 1
+  case full // = 2
+  case limited // = 3
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .default
+    case 2: self = .full
+    case 3: self = .limited
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .default: return 1
+    case .full: return 2
+    case .limited: return 3
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [WireElevation] = [
+    .unspecified,
+    .default,
+    .full,
+    .limited,
+  ]
+
+}
+
 package nonisolated enum WireAccountKind: SwiftProtobuf.Enum, Swift.CaseIterable {
   package typealias RawValue = Int
   case unspecified // = 0
@@ -307,6 +392,30 @@ package nonisolated struct WireRequest: Sendable {
     set {body = .propagate(newValue)}
   }
 
+  package var connections: WireConnections {
+    get {
+      if case .connections(let v)? = body {return v}
+      return WireConnections()
+    }
+    set {body = .connections(newValue)}
+  }
+
+  package var sessions: WireSessions {
+    get {
+      if case .sessions(let v)? = body {return v}
+      return WireSessions()
+    }
+    set {body = .sessions(newValue)}
+  }
+
+  package var status: WireStatus {
+    get {
+      if case .status(let v)? = body {return v}
+      return WireStatus()
+    }
+    set {body = .status(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -332,6 +441,9 @@ package nonisolated struct WireRequest: Sendable {
     case capturedToken(WireCapturedToken)
     case tokenFor(WireTokenFor)
     case propagate(WirePropagate)
+    case connections(WireConnections)
+    case sessions(WireSessions)
+    case status(WireStatus)
 
   }
 
@@ -475,6 +587,30 @@ package nonisolated struct WireResponse: Sendable {
     set {body = .propagated(newValue)}
   }
 
+  package var connections: WireConnectionList {
+    get {
+      if case .connections(let v)? = body {return v}
+      return WireConnectionList()
+    }
+    set {body = .connections(newValue)}
+  }
+
+  package var sessions: WireSessionList {
+    get {
+      if case .sessions(let v)? = body {return v}
+      return WireSessionList()
+    }
+    set {body = .sessions(newValue)}
+  }
+
+  package var status: WireAuthorityStatus {
+    get {
+      if case .status(let v)? = body {return v}
+      return WireAuthorityStatus()
+    }
+    set {body = .status(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -494,6 +630,9 @@ package nonisolated struct WireResponse: Sendable {
     case descriptor(WireDescriptor)
     case token(WireTokenView)
     case propagated(WirePropagated)
+    case connections(WireConnectionList)
+    case sessions(WireSessionList)
+    case status(WireAuthorityStatus)
 
   }
 
@@ -936,6 +1075,180 @@ package nonisolated struct WireThreadList: Sendable {
   package init() {}
 }
 
+/// The captures that a process holds, by their numbers, those above `after`: as many as fit in one message.
+package nonisolated struct WireConnections: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 0: the caller's own
+  package var process: UInt32 = 0
+
+  package var after: UInt64 = 0
+
+  /// unless 0: only the one that this thread acts as
+  package var thread: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireConnectionView: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var capture: UInt64 = 0
+
+  /// the client's when it connected; 0 at Anonymous
+  package var process: UInt32 = 0
+
+  /// the level the client allowed
+  package var level: WireLevel = .unspecified
+
+  /// at Anonymous S-1-5-7, whoever asks
+  package var user: WireSidName {
+    get {_user ?? WireSidName()}
+    set {_user = newValue}
+  }
+  /// Returns true if `user` has been explicitly set.
+  package var hasUser: Bool {self._user != nil}
+  /// Clears the value of `user`. Subsequent reads from it will return its default value.
+  package mutating func clearUser() {self._user = nil}
+
+  /// milliseconds since 1970, UTC
+  package var captured: UInt64 = 0
+
+  /// that act as the client now, in order; the first 256 of them
+  package var threads: [UInt32] = []
+
+  /// how many threads do
+  package var acting: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _user: WireSidName? = nil
+}
+
+package nonisolated struct WireConnectionList: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var connections: [WireConnectionView] = []
+
+  package var more: Bool = false
+
+  /// a process that is not holds no captures
+  package var attached: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// The logon sessions that are alive, by their numbers, those above `after`: as many as fit in one message.
+/// Administrators see all of them, others their own.
+package nonisolated struct WireSessions: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var after: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireSessionView: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var id: UInt64 = 0
+
+  /// S-1-5-5-x-y
+  package var sid: String = String()
+
+  package var user: WireSidName {
+    get {_user ?? WireSidName()}
+    set {_user = newValue}
+  }
+  /// Returns true if `user` has been explicitly set.
+  package var hasUser: Bool {self._user != nil}
+  /// Clears the value of `user`. Subsequent reads from it will return its default value.
+  package mutating func clearUser() {self._user = nil}
+
+  package var kind: WireSessionKind = .unspecified
+
+  /// milliseconds since 1970, UTC
+  package var since: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _user: WireSidName? = nil
+}
+
+package nonisolated struct WireSessionList: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var sessions: [WireSessionView] = []
+
+  package var more: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// How the authority is. What only administrators are told is empty for others.
+package nonisolated struct WireStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireAuthorityStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var version: String = String()
+
+  package var process: UInt32 = 0
+
+  /// milliseconds since 1970, UTC
+  package var since: UInt64 = 0
+
+  /// those (mnt, pid, net, user) that the caller does not share with it
+  package var otherNamespaces: [String] = []
+
+  /// managed roots that are not as Guise left them: nothing in them opens;
+  package var unavailableRoots: [String] = []
+
+  /// the first 8 of them
+  package var state: String = String()
+
+  /// what is wrong with it, one sentence; empty: nothing. Administrators only
+  package var stateDefect: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 package nonisolated struct WireSidName: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1041,6 +1354,17 @@ package nonisolated struct WireTokenView: Sendable {
   package mutating func clearUnixGroup() {self._unixGroup = nil}
 
   package var unixGroups: [UInt32] = []
+
+  package var elevation: WireElevation = .unspecified
+
+  /// the other half of the pair is known
+  package var linked: Bool = false
+
+  /// restricting SIDs
+  package var restricting: [WireGroupView] = []
+
+  /// they restrict writing only
+  package var writeRestricted: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1496,13 +1820,21 @@ nonisolated extension WireLevel: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0LEVEL_UNSPECIFIED\0\u{1}LEVEL_ANONYMOUS\0\u{1}LEVEL_IDENTIFICATION\0\u{1}LEVEL_IMPERSONATION\0\u{1}LEVEL_DELEGATION\0")
 }
 
+nonisolated extension WireSessionKind: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SESSION_KIND_UNSPECIFIED\0\u{1}SESSION_KIND_UNIX\0\u{1}SESSION_KIND_SERVICE\0")
+}
+
+nonisolated extension WireElevation: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ELEVATION_UNSPECIFIED\0\u{1}ELEVATION_DEFAULT\0\u{1}ELEVATION_FULL\0\u{1}ELEVATION_LIMITED\0")
+}
+
 nonisolated extension WireAccountKind: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ACCOUNT_KIND_UNSPECIFIED\0\u{1}ACCOUNT_KIND_USER\0\u{1}ACCOUNT_KIND_GROUP\0\u{1}ACCOUNT_KIND_SERVICE\0")
 }
 
 nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Request"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1798,6 +2130,45 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.body = .propagate(v)
         }
       }()
+      case 40: try {
+        var v: WireConnections?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .connections(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .connections(v)
+        }
+      }()
+      case 41: try {
+        var v: WireSessions?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .sessions(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .sessions(v)
+        }
+      }()
+      case 42: try {
+        var v: WireStatus?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .status(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .status(v)
+        }
+      }()
       default: break
       }
     }
@@ -1903,6 +2274,18 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
       guard case .propagate(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
     }()
+    case .connections?: try {
+      guard case .connections(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
+    }()
+    case .sessions?: try {
+      guard case .sessions(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 41)
+    }()
+    case .status?: try {
+      guard case .status(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 42)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -1919,7 +2302,7 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Response"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2136,6 +2519,45 @@ nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.body = .propagated(v)
         }
       }()
+      case 40: try {
+        var v: WireConnectionList?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .connections(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .connections(v)
+        }
+      }()
+      case 41: try {
+        var v: WireSessionList?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .sessions(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .sessions(v)
+        }
+      }()
+      case 42: try {
+        var v: WireAuthorityStatus?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .status(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .status(v)
+        }
+      }()
       default: break
       }
     }
@@ -2213,6 +2635,18 @@ nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._Messag
     case .propagated?: try {
       guard case .propagated(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
+    }()
+    case .connections?: try {
+      guard case .connections(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
+    }()
+    case .sessions?: try {
+      guard case .sessions(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 41)
+    }()
+    case .status?: try {
+      guard case .status(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 42)
     }()
     case nil: break
     }
@@ -2885,6 +3319,348 @@ nonisolated extension WireThreadList: SwiftProtobuf.Message, SwiftProtobuf._Mess
   }
 }
 
+nonisolated extension WireConnections: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Connections"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}process\0\u{1}after\0\u{1}thread\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.process) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.after) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.thread) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.process != 0 {
+      try visitor.visitSingularUInt32Field(value: self.process, fieldNumber: 1)
+    }
+    if self.after != 0 {
+      try visitor.visitSingularUInt64Field(value: self.after, fieldNumber: 2)
+    }
+    if self.thread != 0 {
+      try visitor.visitSingularUInt32Field(value: self.thread, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireConnections, rhs: WireConnections) -> Bool {
+    if lhs.process != rhs.process {return false}
+    if lhs.after != rhs.after {return false}
+    if lhs.thread != rhs.thread {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireConnectionView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ConnectionView"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}capture\0\u{1}process\0\u{1}level\0\u{1}user\0\u{1}captured\0\u{1}threads\0\u{1}acting\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.capture) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.process) }()
+      case 3: try { try decoder.decodeSingularEnumField(value: &self.level) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._user) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.captured) }()
+      case 6: try { try decoder.decodeRepeatedUInt32Field(value: &self.threads) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.acting) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.capture != 0 {
+      try visitor.visitSingularUInt64Field(value: self.capture, fieldNumber: 1)
+    }
+    if self.process != 0 {
+      try visitor.visitSingularUInt32Field(value: self.process, fieldNumber: 2)
+    }
+    if self.level != .unspecified {
+      try visitor.visitSingularEnumField(value: self.level, fieldNumber: 3)
+    }
+    try { if let v = self._user {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
+    if self.captured != 0 {
+      try visitor.visitSingularUInt64Field(value: self.captured, fieldNumber: 5)
+    }
+    if !self.threads.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.threads, fieldNumber: 6)
+    }
+    if self.acting != 0 {
+      try visitor.visitSingularUInt32Field(value: self.acting, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireConnectionView, rhs: WireConnectionView) -> Bool {
+    if lhs.capture != rhs.capture {return false}
+    if lhs.process != rhs.process {return false}
+    if lhs.level != rhs.level {return false}
+    if lhs._user != rhs._user {return false}
+    if lhs.captured != rhs.captured {return false}
+    if lhs.threads != rhs.threads {return false}
+    if lhs.acting != rhs.acting {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireConnectionList: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ConnectionList"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}connections\0\u{1}more\0\u{1}attached\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.connections) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.more) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.attached) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.connections.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.connections, fieldNumber: 1)
+    }
+    if self.more != false {
+      try visitor.visitSingularBoolField(value: self.more, fieldNumber: 2)
+    }
+    if self.attached != false {
+      try visitor.visitSingularBoolField(value: self.attached, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireConnectionList, rhs: WireConnectionList) -> Bool {
+    if lhs.connections != rhs.connections {return false}
+    if lhs.more != rhs.more {return false}
+    if lhs.attached != rhs.attached {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSessions: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Sessions"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}after\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.after) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.after != 0 {
+      try visitor.visitSingularUInt64Field(value: self.after, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSessions, rhs: WireSessions) -> Bool {
+    if lhs.after != rhs.after {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSessionView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SessionView"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}sid\0\u{1}user\0\u{1}kind\0\u{1}since\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.sid) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._user) }()
+      case 4: try { try decoder.decodeSingularEnumField(value: &self.kind) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.since) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.id != 0 {
+      try visitor.visitSingularUInt64Field(value: self.id, fieldNumber: 1)
+    }
+    if !self.sid.isEmpty {
+      try visitor.visitSingularStringField(value: self.sid, fieldNumber: 2)
+    }
+    try { if let v = self._user {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    if self.kind != .unspecified {
+      try visitor.visitSingularEnumField(value: self.kind, fieldNumber: 4)
+    }
+    if self.since != 0 {
+      try visitor.visitSingularUInt64Field(value: self.since, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSessionView, rhs: WireSessionView) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.sid != rhs.sid {return false}
+    if lhs._user != rhs._user {return false}
+    if lhs.kind != rhs.kind {return false}
+    if lhs.since != rhs.since {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSessionList: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SessionList"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sessions\0\u{1}more\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.sessions) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.more) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.sessions.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.sessions, fieldNumber: 1)
+    }
+    if self.more != false {
+      try visitor.visitSingularBoolField(value: self.more, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSessionList, rhs: WireSessionList) -> Bool {
+    if lhs.sessions != rhs.sessions {return false}
+    if lhs.more != rhs.more {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Status"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireStatus, rhs: WireStatus) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireAuthorityStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AuthorityStatus"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}process\0\u{1}since\0\u{3}other_namespaces\0\u{3}unavailable_roots\0\u{1}state\0\u{3}state_defect\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.version) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.process) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.since) }()
+      case 4: try { try decoder.decodeRepeatedStringField(value: &self.otherNamespaces) }()
+      case 5: try { try decoder.decodeRepeatedStringField(value: &self.unavailableRoots) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.state) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.stateDefect) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.version.isEmpty {
+      try visitor.visitSingularStringField(value: self.version, fieldNumber: 1)
+    }
+    if self.process != 0 {
+      try visitor.visitSingularUInt32Field(value: self.process, fieldNumber: 2)
+    }
+    if self.since != 0 {
+      try visitor.visitSingularUInt64Field(value: self.since, fieldNumber: 3)
+    }
+    if !self.otherNamespaces.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.otherNamespaces, fieldNumber: 4)
+    }
+    if !self.unavailableRoots.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.unavailableRoots, fieldNumber: 5)
+    }
+    if !self.state.isEmpty {
+      try visitor.visitSingularStringField(value: self.state, fieldNumber: 6)
+    }
+    if !self.stateDefect.isEmpty {
+      try visitor.visitSingularStringField(value: self.stateDefect, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireAuthorityStatus, rhs: WireAuthorityStatus) -> Bool {
+    if lhs.version != rhs.version {return false}
+    if lhs.process != rhs.process {return false}
+    if lhs.since != rhs.since {return false}
+    if lhs.otherNamespaces != rhs.otherNamespaces {return false}
+    if lhs.unavailableRoots != rhs.unavailableRoots {return false}
+    if lhs.state != rhs.state {return false}
+    if lhs.stateDefect != rhs.stateDefect {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireSidName: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".SidName"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sid\0\u{1}name\0")
@@ -3006,7 +3782,7 @@ nonisolated extension WirePrivilegeView: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireTokenView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TokenView"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}user\0\u{1}groups\0\u{1}privileges\0\u{1}integrity\0\u{1}session\0\u{1}primary\0\u{1}level\0\u{3}unix_user\0\u{3}unix_group\0\u{3}unix_groups\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}user\0\u{1}groups\0\u{1}privileges\0\u{1}integrity\0\u{1}session\0\u{1}primary\0\u{1}level\0\u{3}unix_user\0\u{3}unix_group\0\u{3}unix_groups\0\u{2}\u{a}elevation\0\u{1}linked\0\u{1}restricting\0\u{3}write_restricted\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3024,6 +3800,10 @@ nonisolated extension WireTokenView: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 8: try { try decoder.decodeSingularUInt32Field(value: &self._unixUser) }()
       case 9: try { try decoder.decodeSingularUInt32Field(value: &self._unixGroup) }()
       case 10: try { try decoder.decodeRepeatedUInt32Field(value: &self.unixGroups) }()
+      case 20: try { try decoder.decodeSingularEnumField(value: &self.elevation) }()
+      case 21: try { try decoder.decodeSingularBoolField(value: &self.linked) }()
+      case 22: try { try decoder.decodeRepeatedMessageField(value: &self.restricting) }()
+      case 23: try { try decoder.decodeSingularBoolField(value: &self.writeRestricted) }()
       default: break
       }
     }
@@ -3064,6 +3844,18 @@ nonisolated extension WireTokenView: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if !self.unixGroups.isEmpty {
       try visitor.visitPackedUInt32Field(value: self.unixGroups, fieldNumber: 10)
     }
+    if self.elevation != .unspecified {
+      try visitor.visitSingularEnumField(value: self.elevation, fieldNumber: 20)
+    }
+    if self.linked != false {
+      try visitor.visitSingularBoolField(value: self.linked, fieldNumber: 21)
+    }
+    if !self.restricting.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.restricting, fieldNumber: 22)
+    }
+    if self.writeRestricted != false {
+      try visitor.visitSingularBoolField(value: self.writeRestricted, fieldNumber: 23)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3078,6 +3870,10 @@ nonisolated extension WireTokenView: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs._unixUser != rhs._unixUser {return false}
     if lhs._unixGroup != rhs._unixGroup {return false}
     if lhs.unixGroups != rhs.unixGroups {return false}
+    if lhs.elevation != rhs.elevation {return false}
+    if lhs.linked != rhs.linked {return false}
+    if lhs.restricting != rhs.restricting {return false}
+    if lhs.writeRestricted != rhs.writeRestricted {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

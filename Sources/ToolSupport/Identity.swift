@@ -2,7 +2,7 @@ import AccessControl
 package import GuiseProtocol
 
 /// A SID with the name people use for it.
-package struct NamedSID: Encodable, CustomStringConvertible {
+package struct NamedSID: Encodable, Equatable, CustomStringConvertible {
     package let sid: String
     package let name: String?
 
@@ -20,6 +20,18 @@ package struct Identity: Encodable {
     package struct Group: Encodable {
         package let group: NamedSID
         package let attributes: [String]
+    }
+
+    /// Which half of a linked pair the token is, and what it was left with.
+    package struct Elevation: Encodable {
+        /// Default, Full or Limited.
+        package let type: String
+        /// Whether it is an administrator's token with an administrator's rights.
+        package let elevated: Bool
+        /// Whether the other half is known.
+        package let linked: Bool
+        package let restricted: Bool
+        package let writeRestricted: Bool
     }
 
     package struct PrivilegeState: Encodable {
@@ -48,6 +60,9 @@ package struct Identity: Encodable {
     package let groups: [Group]
     package let privileges: [PrivilegeState]
     package let unix: Unix?
+    /// nil where only the user is told, in lists.
+    package let elevation: Elevation?
+    package let restrictingSIDs: [NamedSID]
 
     package init(_ wire: WireThreadView) {
         process = wire.process
@@ -71,6 +86,8 @@ package struct Identity: Encodable {
             ? Unix(
                 user: wire.token.unixUser, group: wire.token.hasUnixGroup ? wire.token.unixGroup : nil,
                 groups: wire.token.unixGroups) : nil
+        elevation = Elevation(wire.token)
+        restrictingSIDs = wire.token.restricting.map { NamedSID($0.sid) }
     }
 
     /// The three lines that answer "who is it?".
@@ -80,32 +97,36 @@ package struct Identity: Encodable {
         return lines
     }
 
+    /// The ids by which the kernel knows it.
+    package var unixText: String? {
+        guard let unix else { return nil }
+        var ids = ["uid \(unix.user)"]
+        if let group = unix.group { ids.append("gid \(group)") }
+        if !unix.groups.isEmpty {
+            ids.append("groups " + unix.groups.map(String.init).joined(separator: " "))
+        }
+        return ids.joined(separator: ", ")
+    }
+
     /// The rest of the token.
     package var details: [String] {
         var lines = ["Integrity: \(integrity)", "Logon Session: \(SID.logonSession(logonSession))"]
-        if let unix {
-            var ids = ["uid \(unix.user)"]
-            if let group = unix.group { ids.append("gid \(group)") }
-            if !unix.groups.isEmpty {
-                ids.append("groups " + unix.groups.map(String.init).joined(separator: " "))
-            }
-            lines.append("Unix: " + ids.joined(separator: ", "))
+        if let unixText { lines.append("Unix: " + unixText) }
+        if let elevation {
+            lines.append("Elevation: \(elevation.type)\(elevation.elevated ? " (elevated)" : "")")
         }
         lines.append("Groups:")
-        lines += groups.map { "  \($0.group)" + Self.parenthesis($0.attributes) }
+        lines += groups.map { "  \($0)" }
+        if !restrictingSIDs.isEmpty {
+            lines.append("Restricting SIDs:")
+            lines += restrictingSIDs.map { "  \($0)" }
+        }
         lines.append("Privileges:")
-        lines += privileges.map { "  \($0.name)\($0.enabled ? "" : " [disabled]")" }
+        lines += privileges.map { "  \($0)" }
         return lines
     }
 
-    private static func parenthesis(_ attributes: [String]) -> String {
-        // The usual ones would only hide the others.
-        let unusual = attributes.filter { !["mandatory", "enabled by default", "enabled"].contains($0) }
-        let shown = attributes.contains("enabled") ? unusual : unusual + ["disabled"]
-        return shown.isEmpty ? "" : " [" + shown.joined(separator: ", ") + "]"
-    }
-
-    private static func name(of level: WireLevel) -> String? {
+    package static func name(of level: WireLevel) -> String? {
         switch level {
         case .anonymous: "Anonymous"
         case .identification: "Identification"
@@ -123,5 +144,39 @@ package struct Identity: Encodable {
             (.integrityEnabled, "integrity enabled"), (.resource, "resource"), (.logonID, "logon"),
         ]
         return names.filter { attributes.contains($0.0) }.map(\.1)
+    }
+}
+
+extension Identity.Group: CustomStringConvertible {
+    /// The group with what is unusual about it: the rest would only hide that.
+    package var description: String {
+        let unusual = attributes.filter { !["mandatory", "enabled by default", "enabled"].contains($0) }
+        let shown = attributes.contains("enabled") ? unusual : unusual + ["disabled"]
+        return "\(group)" + (shown.isEmpty ? "" : " [" + shown.joined(separator: ", ") + "]")
+    }
+}
+
+extension Identity.PrivilegeState: CustomStringConvertible {
+    package var description: String { visible(name) + (enabled ? "" : " [disabled]") }
+}
+
+extension Identity.Elevation {
+    fileprivate init?(_ token: WireTokenView) {
+        switch token.elevation {
+        case .default: type = "Default"
+        case .full: type = "Full"
+        case .limited: type = "Limited"
+        case .unspecified, .UNRECOGNIZED: return nil
+        }
+        let isAdministrator =
+            token.user.sid == SID.system.description
+            || token.groups.contains { group in
+                group.sid.sid == SID.administrators.description
+                    && Token.Group.Attributes(rawValue: group.attributes).contains(.enabled)
+            }
+        linked = token.linked
+        restricted = !token.restricting.isEmpty
+        writeRestricted = token.writeRestricted
+        elevated = token.elevation == .full || token.elevation == .default && isAdministrator
     }
 }

@@ -26,6 +26,43 @@ extension AuthorityClient {
         }
     }
 
+    /// What a process or one of its threads is; process 0: the caller.
+    package func identity(ofProcess process: UInt32, thread: UInt32 = 0) throws -> Identity {
+        let request = WireTokenOf.with {
+            $0.process = process
+            $0.thread = thread
+        }
+        guard case .thread(let view) = try call(.tokenOf(request)) else { throw Self.surprise }
+        return Identity(view)
+    }
+
+    /// Every capture that a process holds, or the one that a thread of it acts as.
+    package func connections(of process: UInt32, thread: UInt32 = 0) throws -> [WireConnectionView] {
+        var all: [WireConnectionView] = []
+        var request = WireConnections.with {
+            $0.process = process
+            $0.thread = thread
+        }
+        while true {
+            guard case .connections(let page) = try call(.connections(request)) else { throw Self.surprise }
+            all += page.connections
+            guard page.more, let last = page.connections.last else { return all }
+            request.after = last.capture
+        }
+    }
+
+    /// Every logon session that the caller may see.
+    package func sessions() throws -> [WireSessionView] {
+        var all: [WireSessionView] = []
+        var request = WireSessions()
+        while true {
+            guard case .sessions(let page) = try call(.sessions(request)) else { throw Self.surprise }
+            all += page.sessions
+            guard page.more, let last = page.sessions.last else { return all }
+            request.after = last.id
+        }
+    }
+
     /// The names of SIDs, where the authority knows one.
     package func names(of sids: [String]) throws -> [String: NamedSID] {
         var found: [String: NamedSID] = [:]

@@ -38,6 +38,9 @@ package enum Tool {
     /// Writes a line to standard output.
     package static func say(_ line: String) { write(line + "\n", to: STDOUT_FILENO) }
 
+    /// Writes to standard output as it is.
+    package static func put(_ text: String) { write(text, to: STDOUT_FILENO) }
+
     private static func fail(_ name: String, _ sentence: String) -> Never {
         write("\(name): \(visible(sentence))\n", to: STDERR_FILENO)
         exit(1)

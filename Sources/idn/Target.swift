@@ -1,4 +1,6 @@
 import ArgumentParser
+import Guise
+import ToolSupport
 
 /// `PID` or `PID/TID`.
 struct Target: ExpressibleByArgument, Equatable {
@@ -27,5 +29,22 @@ struct Target: ExpressibleByArgument, Equatable {
             return nil
         }
         return id
+    }
+}
+
+/// Whom a command is about.
+struct SubjectOptions: ParsableArguments {
+    @Argument(help: ArgumentHelp("The process, or one of its threads; else you.", valueName: "pid[/tid]"))
+    var target: Target?
+
+    func identity(_ runtime: RuntimeOptions) throws -> Identity {
+        try runtime.connect().identity(of: target)
+    }
+}
+
+extension AuthorityClient {
+    /// Who a process or a thread is; the caller without a target.
+    func identity(of target: Target?) throws -> Identity {
+        try identity(ofProcess: target?.process ?? 0, thread: target?.thread ?? 0)
     }
 }

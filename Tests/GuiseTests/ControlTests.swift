@@ -116,6 +116,8 @@ struct ControlTests {
                     .with {
                         $0.path = scene.root; $0.sddl = "D:"
                     }),
+                .connections(.with { $0.process = UInt32(scene.service.pid) }), .sessions(.init()),
+                .status(.init()),
             ]
             var socket: Int32 = -1
             defer { close(socket) }

@@ -70,9 +70,30 @@ struct ArgumentTests {
     @Test("of idn show need no process")
     func idnShow() throws {
         let mine = try #require(try IdnCommand.parseAsRoot(["show"]) as? IdnCommand.Show)
-        #expect(mine.target == nil)
+        #expect(mine.subject.target == nil)
         let thread = try #require(try IdnCommand.parseAsRoot(["show", "7/8", "--json"]) as? IdnCommand.Show)
-        #expect(thread.target?.thread == 8 && thread.output.json)
+        #expect(thread.subject.target?.thread == 8 && thread.output.json)
+        let watch = try #require(
+            try IdnCommand.parseAsRoot(["watch", "7", "--interval", "0.5"]) as? IdnCommand.Watch)
+        #expect(watch.interval == 0.5)
+    }
+
+    @Test(
+        "of idn that make no sense are refused before anything is asked",
+        arguments: [
+            ["show", "0"], ["show", "1", "2"], ["compare", "1"], ["compare", "1", "x"], ["connections"],
+            ["connections", "1/"], ["watch"], ["watch", "1", "--interval", "0"],
+            ["watch", "1", "--interval", "-1"], ["watch", "1", "--interval", "nan"],
+            ["watch", "1", "--interval", "inf"], ["sid", "--enabled"], ["groups", "--enabled"],
+            ["elevation", "1/2/3"], ["sessions", "me"],
+        ])
+    func nonsenseForIdn(arguments: [String]) {
+        do {
+            _ = try IdnCommand.parseAsRoot(arguments)
+            Issue.record("accepted")
+        } catch {
+            #expect(IdnCommand.exitCode(for: error).rawValue == 64)
+        }
     }
 
     @Test("of sd may look like anything")

@@ -34,9 +34,11 @@
 #include "CGuiseFlags.h"
 #include "CGuiseNotification.h"
 #include "CGuiseProcess.h"
+#include "CGuiseProbe.h"
 #include "CGuiseRing.h"
 #include "CGuiseSocket.h"
 #include "CGuiseTask.h"
+#include "CGuiseTerminal.h"
 #include "CGuiseThread.h"
 
 #endif

@@ -28,6 +28,18 @@ enum AccountDatabase {
         } catch { throw explain(error, path) }
     }
 
+    /// Reads the database of a state directory anew, by connections of its own that cannot write.
+    static func checkAgain(in directory: borrowing StateDirectory) throws(StateError) {
+        let path = directory.path + "/" + fileName
+        for suffix in ["", "-wal", "-shm"] {
+            guard try directory.has(file: fileName + suffix) || !suffix.isEmpty else {
+                throw .corrupt(path: path, detail: "it is gone, and with it every change from now on")
+            }
+        }
+        try checkHeader(path)
+        try checkContents(path)
+    }
+
     /// Reads everything; anything that this Guise could not have written is damage.
     static func read(_ database: Database, generation: UInt64) throws -> AccountDirectory {
         guard let sidText = try String.fetchOne(database, sql: "SELECT sid FROM machine"),

@@ -36,6 +36,19 @@ package final class AccountStore: Sendable {
         database.withLock { try? $0.close() }
     }
 
+    /// The state directory.
+    package var statePath: String { directoryLock.path }
+
+    /// What is wrong with the state directory by now, though the authority goes on with what it has read; nil when
+    /// nothing is. Reads the whole database: not for the control thread.
+    package func stateDefect() -> StateError? {
+        do throws(StateError) {
+            try directoryLock.checkAgain()
+            try AccountDatabase.checkAgain(in: directoryLock)
+            return nil
+        } catch { return error }
+    }
+
     /// Everything, as of now.
     package var directory: AccountDirectory { current.withLock { $0 } }
 

@@ -33,6 +33,20 @@ package struct StateDirectory: ~Copyable, Sendable {
         close(descriptor)
     }
 
+    /// Whether the path still leads to this directory, and nobody else could have put something there.
+    func checkAgain() throws(StateError) {
+        var there = stat()
+        var here = stat()
+        guard lstat(path, &there) == 0, fstat(descriptor, &here) == 0 else {
+            throw .system(path: path, operation: "look at", errno: errno)
+        }
+        guard there.st_dev == here.st_dev, there.st_ino == here.st_ino else {
+            throw .foreign(path: path, detail: "another directory has taken the place of the authority's")
+        }
+        try Self.checkAncestors(of: path)
+        try Self.check(here, path: path)
+    }
+
     /// Makes what happened to names in this directory durable.
     func synchronize() throws(StateError) {
         guard fsync(descriptor) == 0 else {

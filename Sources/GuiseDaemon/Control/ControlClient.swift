@@ -26,6 +26,8 @@ final class ControlClient {
 
     struct Captured {
         let client: PeerCapture.Client
+        /// In milliseconds since 1970.
+        let time = WallClock.milliseconds
         var handles: [ImpersonationLevel: ImpersonationHandle] = [:]
     }
 

@@ -50,6 +50,7 @@ extension Requests {
             throw error
         }
         client.attachment = attachment
+        attached[client.identity] = client
         var attached = WireAttached()
         attached.mediated = attachment.service != nil
         attached.pageSize = UInt32(size)

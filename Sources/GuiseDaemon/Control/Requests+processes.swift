@@ -25,18 +25,10 @@ extension Requests {
 
     func threads(_ request: WireThreads, _ client: ControlClient) throws(Refused) -> Answer {
         let subject = try subject(Int32(bitPattern: request.process), client)
-        guard let directory = opendir("/proc/\(subject.pid)/task") else {
+        guard let ids = subject.threadIDs else {
             throw Refused(.notFound, "there is no process \(subject.pid)")
         }
-        defer { closedir(directory) }
-        var ids: [Int32] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if let id = Int32(name), id > Int32(bitPattern: request.after) { ids.append(id) }
-        }
-        let sorted = ids.sorted()
+        let sorted = ids.filter { $0 > Int32(bitPattern: request.after) }.sorted()
         let names = accounts.directory
         return .later { () throws(Refused) in
             var list = WireThreadList()
@@ -68,7 +60,7 @@ extension Requests {
     }
 
     /// The process, if the caller may look at it: by the process's descriptor, PROCESS_QUERY_INFORMATION.
-    private func subject(_ pid: Int32, _ client: ControlClient) throws(Refused) -> Subject {
+    func subject(_ pid: Int32, _ client: ControlClient) throws(Refused) -> Subject {
         if pid == client.pid {
             return Subject(
                 pid: pid, logon: try logon(client), attachment: client.attachment,
@@ -103,11 +95,25 @@ extension Requests {
 }
 
 /// A process that somebody asks about.
-private struct Subject: Sendable {
+struct Subject: Sendable {
     let pid: Int32
     let logon: Logon
     let attachment: Attachment?
     let service: MediatedService?
+
+    /// The threads that it has now, in no order; nil when it is gone.
+    var threadIDs: [Int32]? {
+        guard let directory = opendir("/proc/\(pid)/task") else { return nil }
+        defer { closedir(directory) }
+        var ids: [Int32] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if let id = Int32(name) { ids.append(id) }
+        }
+        return ids
+    }
 
     /// What a thread acts as; thread 0: the process itself. May ask the name service switch.
     func view(thread: Int32, whole: Bool, names directory: AccountDirectory) -> WireThreadView {
@@ -139,6 +145,8 @@ private struct Subject: Sendable {
             view.token.groups = []
             view.token.privileges = []
             view.token.unixGroups = []
+            view.token.restricting = []
+            view.token.elevation = .unspecified
         }
         return view
     }

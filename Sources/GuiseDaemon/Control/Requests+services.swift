@@ -86,7 +86,7 @@ extension Requests {
         }
     }
 
-    private func sameNamespace(_ kind: String, _ pid: Int32) -> Bool {
+    func sameNamespace(_ kind: String, _ pid: Int32) -> Bool {
         sameFile("/proc/\(pid)/ns/\(kind)", "/proc/self/ns/\(kind)")
     }
 

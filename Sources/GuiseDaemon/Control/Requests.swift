@@ -25,6 +25,9 @@ final class Requests {
     let context: MediationContext
     let descriptors: DescriptorRequests
     let roots: RootRequests
+    /// The connections by which processes are attached, by the processes' identities.
+    var attached: [UInt64: ControlClient] = [:]
+    let startTime = WallClock.milliseconds
 
     init(accounts: AccountStore, audit: Audit) throws(Refused) {
         self.accounts = accounts
@@ -86,6 +89,9 @@ final class Requests {
         case .propagate(let request):
             return .later(try descriptors.propagate(request, try logon(client)))
         case .tokenFor(let request): return try tokenFor(request, client)
+        case .connections(let request): return try connections(request, client)
+        case .sessions(let request): return try sessions(request, client)
+        case .status: return status(client)
         case nil:
             throw Refused(.unsupported, "this authority does not know the request")
         }
@@ -93,7 +99,10 @@ final class Requests {
 
     /// The connection is gone, and with it what the process held by it.
     func forget(_ client: ControlClient) {
-        if let attachment = client.attachment { context.processes.remove(attachment) }
+        if let attachment = client.attachment {
+            context.processes.remove(attachment)
+            if attached[client.identity] === client { attached[client.identity] = nil }
+        }
         if let launch = client.launch { context.sessions.end(launch.session.id) }
     }
 

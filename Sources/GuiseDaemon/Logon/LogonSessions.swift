@@ -15,6 +15,8 @@ package struct LogonSession: Sendable, Hashable {
     package let id: UInt64
     package let user: SID
     package let kind: Kind
+    /// When it began, in milliseconds since 1970.
+    package var since: UInt64 = 0
 
     /// `S-1-5-5-x-y`.
     package var sid: SID { .logonSession(id) }
@@ -38,7 +40,8 @@ package final class LogonSessions: Sendable {
     /// Starts a session.
     package func begin(user: SID, kind: LogonSession.Kind) -> LogonSession {
         state.withLock { state in
-            let session = LogonSession(id: state.next, user: user, kind: kind)
+            let session = LogonSession(
+                id: state.next, user: user, kind: kind, since: WallClock.milliseconds)
             state.next += 1
             state.alive[session.id] = session
             return session

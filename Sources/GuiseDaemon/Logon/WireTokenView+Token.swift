@@ -37,6 +37,15 @@ extension WireTokenView {
         }
         integrity = token.integrity.rawValue
         session = token.logonSession
+        elevation = WireElevation(token.fields.elevation)
+        linked = token.fields.linkedToken != nil
+        restricting = token.restrictingSIDs.map { group in
+            WireGroupView.with {
+                $0.sid = WireSidName(group.sid, directory)
+                $0.attributes = group.attributes.rawValue
+            }
+        }
+        writeRestricted = token.isWriteRestricted
         guard let credentials else { return }
         unixUser = credentials.uid
         unixGroup = credentials.gid
@@ -50,6 +59,16 @@ extension WireSidName {
         self.init()
         self.sid = sid.description
         name = directory.name(of: sid) ?? ""
+    }
+}
+
+extension WireElevation {
+    fileprivate init(_ elevation: Token.Elevation) {
+        switch elevation {
+        case .default: self = .default
+        case .full: self = .full
+        case .limited: self = .limited
+        }
     }
 }
 
