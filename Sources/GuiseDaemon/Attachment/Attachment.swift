@@ -138,14 +138,14 @@ package final class Attachment: @unchecked Sendable {
         return handles.withLock { $0.open[number] }.map { .client($0) } ?? .unknown
     }
 
-    /// Whether the thread is this process's, and not a later one with the same number; nil when that cannot be
-    /// told, which must not pass for "no": the thread would be taken for one that does not impersonate.
+    /// Whether the thread is this process's and the slot its own, not that of an earlier one with the same number
+    /// which ended without a word; nil when that cannot be told, which must not pass for "no": the thread would be taken for one that does not impersonate.
     private func owns(_ tid: Int32, slot: Int) -> Bool? {
         owners.withLock { owners in
             if let known = owners[slot], known.tid == tid, !known.hasEnded { return true }
             owners[slot] = nil
             do throws(ThreadReference.Failure) {
-                owners[slot] = try ThreadReference(tid, of: pid)
+                owners[slot] = try ThreadReference(tid, of: pid, inode: page.inode(at: slot))
                 return true
             } catch {
                 return error == .notOfThisProcess ? false : nil
@@ -173,11 +173,13 @@ private final class ThreadReference {
     private let pidfd: Int32
 
     enum Failure: Error {
+        /// Of another, or not the thread that is meant.
         case notOfThisProcess
         case unknown
     }
 
-    init(_ tid: Int32, of pid: Int32) throws(Failure) {
+    /// - Parameter inode: what a pidfd of the thread has to be; 0: any.
+    init(_ tid: Int32, of pid: Int32, inode: UInt64) throws(Failure) {
         let descriptor = guise_pidfd_open(tid, true)
         guard descriptor >= 0 else { throw descriptor == -ESRCH ? .notOfThisProcess : .unknown }
         // Looked up after the pidfd was opened: if the number had changed hands before, so had this entry.
@@ -185,6 +187,11 @@ private final class ThreadReference {
             let isElsewhere = guise_errno() == ENOENT
             CGuise.close(descriptor)
             throw isElsewhere ? .notOfThisProcess : .unknown
+        }
+        let found = guise_pidfd_identity(descriptor)
+        guard inode == 0 || inode == found else {
+            CGuise.close(descriptor)
+            throw found != 0 ? .notOfThisProcess : .unknown
         }
         self.tid = tid
         pidfd = descriptor
