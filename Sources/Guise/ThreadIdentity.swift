@@ -1,4 +1,5 @@
 import CGuise
+import Glibc
 import GuiseProtocol
 
 /// What the calling thread acts under, as far as this process can say: its slot in the identity page and the
@@ -80,7 +81,8 @@ enum ThreadIdentity {
         // A slot of an earlier attachment lies in a page that no authority reads any more.
         clear()
         thread.pointee.handle = nil
-        guard let index = authority.page.claim(UInt32(bitPattern: guise_gettid())) else {
+        let tid = guise_gettid()
+        guard let index = authority.page.claim(UInt32(bitPattern: tid), inode: inode(ofThread: tid)) else {
             throw .tooManyThreads(
                 "all slots this thread could have are taken: the process attached for \(authority.threads)"
                     + " impersonating threads; attach with a larger `threads:`")
@@ -89,6 +91,14 @@ enum ThreadIdentity {
         thread.pointee.index = UInt32(index)
         thread.pointee.generation = authority.generation
         guise_thread_watch()
+    }
+
+    /// By which the authority knows this thread from a later one with its id; 0 when that cannot be had.
+    private static func inode(ofThread tid: Int32) -> UInt64 {
+        let descriptor = guise_pidfd_open(tid, true)
+        guard descriptor >= 0 else { return 0 }
+        defer { close(descriptor) }
+        return guise_pidfd_identity(descriptor)
     }
 
     /// Runs at the end of every thread that had a slot.

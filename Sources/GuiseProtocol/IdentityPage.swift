@@ -10,11 +10,12 @@ import CGuise
 /// |---------------------------|---------------------------------------------------------------------|
 /// | 0                         | 8 bytes: not 0 once a task acted as a client; the rest of 4,096 zero |
 /// | 4,096                     | `count` thread ids, 4 bytes each, in buckets of 16; 0 = free        |
-/// | 4,096 + max(4,096, 4 × count) | `count` slots of 64 bytes: the handle and the body (8 bytes each), the rest zero |
+/// | 4,096 + max(4,096, 4 × count) | `count` slots of 64 bytes: the handle, the body, the thread (8 bytes each), the rest zero |
 ///
 /// A thread's slot is in one of the four buckets that follow the hash of its id. Handle 0 is the process's
 /// primary token. The body is 0, or the ``TaskMark/body`` of the task that stored the handle: it then counts only
-/// while the thread runs tasks of that body.
+/// while the thread runs tasks of that body. The thread is the inode of a pidfd of it, which no later thread of the
+/// same id has; 0 leaves it at the id.
 package struct IdentityPage: @unchecked Sendable {
     package static let defaultCount = 4096
     package static let largestCount = 65536
@@ -75,13 +76,20 @@ package struct IdentityPage: @unchecked Sendable {
     }
 
     /// Takes a free slot for the thread; nil when all that could be its are taken.
-    package func claim(_ tid: UInt32) -> Int? {
+    ///
+    /// - Parameter inode: of a pidfd of the thread; 0 when there is none.
+    package func claim(_ tid: UInt32, inode: UInt64 = 0) -> Int? {
+        let taken: Int?
         if let own = index(of: tid) {
             // Left behind by a thread of this id that ended without its destructors.
             guise_handle_store(handle(at: own), 0)
-            return own
+            taken = own
+        } else {
+            taken = probe(tid) { guise_tid_claim(tids + $0, tid) }
         }
-        return probe(tid) { guise_tid_claim(tids + $0, tid) }
+        // Nobody asks whose the slot is before there is a handle in it.
+        if let taken { guise_handle_store(handle(at: taken) + 2, inode) }
+        return taken
     }
 
     /// Gives a slot back.
@@ -98,6 +106,9 @@ package struct IdentityPage: @unchecked Sendable {
         get { guise_handle_load(base.assumingMemoryBound(to: UInt64.self)) != 0 }
         nonmutating set { guise_handle_store(base.assumingMemoryBound(to: UInt64.self), newValue ? 1 : 0) }
     }
+
+    /// The inode that a slot says its thread's pidfds have; 0 when it does not say.
+    package func inode(at index: Int) -> UInt64 { guise_handle_load(handle(at: index) + 2) }
 
     /// Where the handle of a slot lives, the body behind it.
     package func handle(at index: Int) -> UnsafeMutablePointer<UInt64> {

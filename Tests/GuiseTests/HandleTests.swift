@@ -138,4 +138,22 @@ struct HandleTests {
             #expect(try scene.stage.run([product("idn"), "show", "4194304"]).status == 1)
         }
     }
+
+    @Test("a process's groups are all shown, however many and however large")
+    func manyGroups() throws {
+        try onStage { stage in
+            let person = stage.stranger()
+            let groups = (0..<900).map { 2_000_000_000 + UInt32($0) }
+            let process = try stage.start(
+                Stage.command(["/bin/sleep", "infinity"], as: person.uid, groups: groups))
+            // Until then it is root's, and has root's groups.
+            try eventually("the process to be the user's") {
+                var status = stat()
+                return stat("/proc/\(process.pid)", &status) == 0 && status.st_uid == person.uid
+            }
+            let answer = try stage.ask(.tokenOf(.with { $0.process = UInt32(process.pid) }))
+            guard case .thread(let view) = answer else { throw HarnessError("\(answer)") }
+            #expect(view.token.unixGroups == groups)
+        }
+    }
 }

@@ -123,16 +123,19 @@ package final class Attachment: @unchecked Sendable {
     /// The caller holds on to proof that the thread waits (a pending notification), and asks for it again
     /// afterwards.
     func identity(ofThread tid: Int32) -> EffectiveIdentity? {
-        let slot = page.index(of: UInt32(bitPattern: tid)).map { page.handle(at: $0) }
-        let stored = slot.map { (handle: guise_handle_load($0), body: guise_handle_load($0 + 1)) }
-        let tasks = page.hasActingTasks ? tasks : nil
-        guard tasks != nil || stored.map({ $0.handle != 0 }) == true else {
-            return stored.map { _ in .process }
+        let index = page.index(of: UInt32(bitPattern: tid))
+        var stored = index.map {
+            let slot = page.handle(at: $0)
+            return (handle: guise_handle_load(slot), body: guise_handle_load(slot + 1))
         }
-        switch owns(tid) {
-        case true?: break
-        case false?: return nil
-        case nil: return .unknown
+        let tasks = page.hasActingTasks ? tasks : nil
+        guard tasks != nil || stored.map({ $0.handle != 0 }) == true else { return stored.map { _ in .process } }
+        do throws(ThreadReference.Failure) {
+            let inode = try reference(to: tid).inode
+            // The slot of an earlier thread of that id, which ended without a word.
+            if let index, ![0, inode].contains(page.inode(at: index)) { stored = nil }
+        } catch {
+            return error == .notOfThisProcess ? nil : .unknown
         }
         let isDetached = detached.load(ordering: .acquiring)
         if isDetached || mayHaveExecuted.load(ordering: .acquiring) {
@@ -161,21 +164,18 @@ package final class Attachment: @unchecked Sendable {
         return handles.withLock { $0.open[number] }.map { .client($0) } ?? .unknown
     }
 
-    /// Whether the thread is this process's, and not a later one with the same number; nil when that cannot be
-    /// told, which must not pass for "no": the thread would be taken for one that does not impersonate.
-    private func owns(_ tid: Int32) -> Bool? {
-        threads.withLock { threads in
-            if let known = threads[tid], !known.hasEnded { return true }
+    /// The thread, if it is this process's, and not a later one with the same number; throws `unknown` when that
+    /// cannot be told, which must not pass for "no": the thread would be taken for one that does not impersonate.
+    private func reference(to tid: Int32) throws(ThreadReference.Failure) -> ThreadReference {
+        try threads.withLock { threads throws(ThreadReference.Failure) in
+            if let known = threads[tid], !known.hasEnded { return known }
             threads[tid] = nil
             if threads.count >= page.count {
                 threads = threads.filter { !$0.value.hasEnded }
             }
-            do throws(ThreadReference.Failure) {
-                threads[tid] = try ThreadReference(tid, of: pid)
-                return true
-            } catch {
-                return error == .notOfThisProcess ? false : nil
-            }
+            let reference = try ThreadReference(tid, of: pid)
+            threads[tid] = reference
+            return reference
         }
     }
 
@@ -196,6 +196,8 @@ extension UnixCredentials {
 /// A thread of another process, for as long as it lives.
 private final class ThreadReference {
     private let pidfd: Int32
+    /// No other thread has it until the machine restarts.
+    let inode: UInt64
 
     enum Failure: Error {
         case notOfThisProcess
@@ -210,6 +212,11 @@ private final class ThreadReference {
             let isElsewhere = guise_errno() == ENOENT
             CGuise.close(descriptor)
             throw isElsewhere ? .notOfThisProcess : .unknown
+        }
+        inode = guise_pidfd_identity(descriptor)
+        guard inode != 0 else {
+            CGuise.close(descriptor)
+            throw .unknown
         }
         pidfd = descriptor
     }

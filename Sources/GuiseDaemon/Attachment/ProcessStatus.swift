@@ -6,9 +6,14 @@ struct ProcessStatus {
 
     /// Reads /proc/PID/status; nil when there is no such process.
     init?(of pid: Int32) {
-        var text = [UInt8](repeating: 0, count: 8192)
-        let length = guise_file_read("/proc/\(pid)/status", &text, text.count)
-        guard length > 0 else { return nil }
+        var text: [UInt8] = []
+        var length = 0
+        // The line of the groups has up to 65,536 numbers. A list that was cut off would be another list.
+        for size in [8192, 1 << 20] where length == text.count {
+            text = [UInt8](repeating: 0, count: size)
+            length = guise_file_read("/proc/\(pid)/status", &text, text.count)
+        }
+        guard length > 0, length < text.count else { return nil }
         for line in String(decoding: text[..<length], as: UTF8.self).split(separator: "\n") {
             let parts = line.split(separator: ":", maxSplits: 1)
             if parts.count == 2 { fields[parts[0]] = parts[1].split { $0 == "\t" || $0 == " " } }
