@@ -108,7 +108,7 @@ let package = Package(
         .testTarget(
             name: "GuiseDaemonTests",
             dependencies: [
-                "AccessControl", "GuiseDaemon", "GuiseProtocol",
+                "AccessControl", "CGuise", "CTestSupport", "GuiseDaemon", "GuiseProtocol",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: strict),

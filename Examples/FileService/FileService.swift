@@ -8,6 +8,7 @@
 //   read PATH       the file's contents
 //   write PATH TEXT puts the text into the file
 //   hold PATH       reads, and keeps acting as the client until the next line
+//   ask SOCKET LINE asks another service, which sees the client
 
 import Foundation
 import Guise
@@ -63,8 +64,11 @@ struct FileService {
                     guard input.next() != nil else { return }
                     revertToSelf()
                     answer("OK", connection)
+                case ("ask", 3):
+                    answer(try ask(words[1], words[2], connection), connection)
                 default:
-                    answer("ERROR whoami, read PATH, write PATH TEXT or hold PATH", connection)
+                    answer(
+                        "ERROR whoami, read PATH, write PATH TEXT, hold PATH or ask SOCKET LINE", connection)
                 }
             } catch let error as GuiseError {
                 answer("ERROR \(error)", connection)
@@ -78,6 +82,14 @@ struct FileService {
         try connection.impersonate()
         defer { revertToSelf() }
         return try String(contentsOfFile: path, encoding: .utf8)
+    }
+
+    /// The connection carries the client; what is sent on it then does not depend on who the thread is.
+    static func ask(_ socket: String, _ line: String, _ connection: Connection) throws -> String {
+        let other = try connection.impersonating { try Connection.connect(to: .init(socket)) }
+        _ = try other.fileDescriptor.writeAll((line + "\n").utf8)
+        var answers = Lines(other)
+        return answers.next() ?? "ERROR the other service said nothing"
     }
 
     static func reason(_ error: any Error) -> String {

@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -159,6 +161,16 @@ int guise_unix_bind_here(int socket, const char *name) {
     socklen_t size;
     int error = address(&at, name, strlen(name), &size);
     return error < 0 ? error : result(bind(socket, (struct sockaddr *)&at, size));
+}
+
+bool guise_socket_is_of_this_network(int socket) {
+    int namespace = ioctl(socket, SIOCGSKNS);
+    if (namespace < 0) return false;
+    struct stat its, own;
+    bool same = fstat(namespace, &its) == 0 && stat("/proc/thread-self/ns/net", &own) == 0 &&
+                its.st_ino == own.st_ino && its.st_dev == own.st_dev;
+    close(namespace);
+    return same;
 }
 
 bool guise_socket_waits(int socket) {

@@ -44,6 +44,9 @@ public final class Connection: Sendable {
     /// At Impersonation, which is what any plain `connect` allows too, no authority is needed. Corresponds to
     /// `CreateFile` on a pipe with `SECURITY_SQOS_PRESENT`.
     ///
+    /// On a thread that impersonates, the service sees the client, at the level captured or the one given here,
+    /// whichever is lower; on one that acts at Identification, the process itself.
+    ///
     /// - Parameters:
     ///   - path: of the service's stream socket, at most 107 bytes.
     ///   - level: what the service may do with the caller's identity; it cannot change later.

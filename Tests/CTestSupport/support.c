@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -147,6 +148,16 @@ ssize_t test_send_to(int socket, const void *bytes, size_t length, const void *a
     }
     ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL);
     return sent < 0 ? -errno : sent;
+}
+
+int test_foreign_socket(void) {
+    int here = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (here < 0 || unshare(CLONE_NEWNET) < 0) return -errno;
+    int made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int error = errno;
+    if (setns(here, CLONE_NEWNET) < 0) abort();
+    close(here);
+    return made < 0 ? -error : made;
 }
 
 int test_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0; }

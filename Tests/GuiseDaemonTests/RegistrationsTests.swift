@@ -1,5 +1,6 @@
 import AccessControl
 import CGuise
+import CTestSupport
 import Glibc
 import GuiseProtocol
 import Testing
@@ -134,5 +135,15 @@ struct RegistrationsTests {
         close(socket)
         registrations.sweep()
         #expect(registrations.find(inode: inode, cookie: cookie) == nil)
+    }
+
+    @Test(
+        "a socket of another network is connected for nobody",
+        .enabled(if: geteuid() == 0, "needs root: it makes a network namespace"))
+    func foreign() throws {
+        let socket = test_foreign_socket()
+        try #require(socket >= 0)
+        defer { close(socket) }
+        #expect(errno { () throws(FileError) in try carry(socket) } == EACCES)
     }
 }

@@ -302,6 +302,27 @@ struct ConnectionTests {
         }
     }
 
+    @Test("links swapped while they are followed never lead to a server that is closed to the client")
+    func swappedLinks() throws {
+        try onScene { (scene) throws in
+            let open = try PlainServer(at: scene.home + "/open")
+            let closed = try PlainServer(at: scene.home + "/closed", of: scene.service.account, mode: 0o600)
+            let links = [scene.home + "/one", scene.home + "/other"]
+            symlink(open.address, links[0])
+            symlink(closed.address, links[1])
+            _ = try scene.client.ask("impersonate")
+            try scene.client.send("dial-many \(links[0]) 500")
+            var reply: Reply?
+            while reply == nil {
+                for _ in 0..<20 { #expect(test_exchange(links[0], links[1]) == 0) }
+                reply = try? scene.client.reply(seconds: 0.002)
+            }
+            let peers = open.all()
+            #expect(peers.count == reply?.number && peers.allSatisfy { $0.uid == scene.alice.uid })
+            #expect(closed.all().isEmpty)
+        }
+    }
+
     @Test("an address that another thread changes meanwhile leads where the client may go, or nowhere")
     func rewritten() throws {
         try onScene { (scene) throws in

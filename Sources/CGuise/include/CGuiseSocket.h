@@ -39,6 +39,8 @@ int64_t guise_socket_send_to(int socket, const void *bytes, size_t length, int f
                              uint32_t address_length, int32_t pid, uint32_t uid, uint32_t gid);
 // bind(2) to a name in the calling thread's working directory.
 int guise_unix_bind_here(int socket, const char *name);
+// Whether the socket is of the calling thread's network namespace. A failure to ask counts as no.
+bool guise_socket_is_of_this_network(int socket);
 bool guise_socket_waits(int socket);                      // false: O_NONBLOCK
 int guise_unix_socket(int type, bool nonblocking);
 int guise_unix_accept(int listener, bool nonblocking);

@@ -107,6 +107,11 @@ final class Registrations: Sendable {
         let cookie = guise_socket_cookie(socket)
         let inode = guise_socket_inode(socket)
         guard cookie != 0, inode != 0, process != 0 else { throw FileError(EIO) }
+        // Abstract names mean something else there, and nobody could ask for the connection's other end.
+        guard guise_socket_is_of_this_network(socket) else {
+            throw FileError(
+                EACCES, rule: "the socket belongs to another network namespace than the authority's")
+        }
         sweepIfFull(logon.credentials.uid, Self.largestCarriedCountPerUser)
         let refusal = state.withLock { state -> FileError? in
             if let known = state.byCookie[cookie] {

@@ -16,32 +16,17 @@ extension Mediator {
 
     /// sendto(2) with an address, and sendmsg(2) with one, while impersonating.
     func send(_ trap: Trap, _ handle: ImpersonationHandle, _ mayWait: Bool) -> Verdict {
-        let borrowed = borrow(trap.int(0), of: trap)
-        guard borrowed >= 0 else {
-            trap.fail(-borrowed)
-            return .answered
-        }
-        let socket = OwnedDescriptor(borrowed)
-        let domain = guise_socket_domain(borrowed)
-        guard domain == AF_UNIX else {
-            if domain < 0 { trap.fail(ENOTSOCK) } else if trap.isPending { trap.proceed() }
-            return .answered
-        }
-        let bearer = Bearer.of(handle, in: trap.service)
-        guard handle.token.level != .identification || context.sessions.isAlive(bearer.token.logonSession)
-        else { return deny(trap, bearer.token.user, "the service's logon session has ended") }
-        var spelled: String?
+        guard let socket = unixSocket(of: trap), let bearer = bearer(trap, handle) else { return .answered }
+        var address: UnixAddress?
         do throws(FileError) {
             try checkType(of: socket)
             let message = try CallTable.row(trap.call) == .message ? message(trap) : datagram(trap)
-            let address = try UnixAddress(message.address)
-            if case .path(let path) = address {
-                spelled = String(decoding: path.map(UInt8.init(bitPattern:)), as: UTF8.self)
-            }
+            let read = try UnixAddress(message.address)
+            address = read
             guard let status = ThreadStatus(trap.tid) else { return .answered }
             let caller = Caller(
                 token: bearer.token, credentials: bearer.credentials, tid: trap.tid, umask: status.umask)
-            let target = try target(of: address, trap, caller)
+            let target = try target(of: read, trap, caller)
             // What was read and opened so far was this thread's only if it still waits.
             guard trap.isPending else { return .answered }
             guard let credentials = bearer.credentials else {
@@ -52,13 +37,7 @@ extension Mediator {
             guard sent >= 0 else { throw FileError(Int32(-sent)) }
             trap.succeed(sent)
         } catch {
-            trap.fail(error.errno)
-            if let rule = error.rule {
-                context.audit.denied(
-                    CallTable.name(trap.call), path: spelled, user: bearer.token.user,
-                    service: trap.service.name, pid: ThreadStatus(trap.tid)?.pid ?? 0, tid: trap.tid,
-                    rule: rule)
-            }
+            fail(trap, error, to: address, as: bearer)
         }
         return .answered
     }

@@ -48,51 +48,60 @@ extension Mediator {
     /// How long, in milliseconds, a connection may take before it is waited for elsewhere.
     private static let patience: Int32 = 2
 
-    // MARK: While impersonating
-
     /// connect(2) and bind(2) while impersonating.
     func address(_ trap: Trap, _ handle: ImpersonationHandle, _ mayWait: Bool) -> Verdict {
-        let borrowed = borrow(trap.int(0), of: trap)
-        guard borrowed >= 0 else {
-            trap.fail(-borrowed)
-            return .answered
-        }
-        let socket = OwnedDescriptor(borrowed)
-        let domain = guise_socket_domain(borrowed)
-        guard domain == AF_UNIX else {
-            // A socket of another family names no place in the file system and shows no Unix identity.
-            if domain < 0 { trap.fail(ENOTSOCK) } else if trap.isPending { trap.proceed() }
-            return .answered
-        }
-        let bearer = Bearer.of(handle, in: trap.service)
-        guard handle.token.level != .identification || context.sessions.isAlive(bearer.token.logonSession)
-        else { return deny(trap, bearer.token.user, "the service's logon session has ended") }
+        guard let socket = unixSocket(of: trap), let bearer = bearer(trap, handle) else { return .answered }
         return carryOut(trap, socket, bearer, mayWait)
     }
 
-    // MARK: While not impersonating
-
-    /// The kernel does it, except where the address leads under a managed root.
+    /// The same while not impersonating: the kernel does it, except where the address leads under a managed root.
     func addressForProcess(_ trap: Trap, _ mayWait: Bool) -> Verdict {
         guard leadsUnderManagedRoot(trap) else {
             trap.proceed()
             return .answered
         }
+        guard let socket = unixSocket(of: trap), let bearer = checked(.of(trap.service), trap) else {
+            return .answered
+        }
+        return carryOut(trap, socket, bearer, mayWait)
+    }
+
+    // MARK: What both take
+
+    /// The caller's own socket, if it is a Unix socket; nil: the trap is answered. One of another family names no
+    /// place in the file system and shows no Unix identity, so it is the kernel's.
+    func unixSocket(of trap: Trap) -> OwnedDescriptor? {
         let borrowed = borrow(trap.int(0), of: trap)
         guard borrowed >= 0 else {
             trap.fail(-borrowed)
-            return .answered
+            return nil
         }
         let socket = OwnedDescriptor(borrowed)
-        guard guise_socket_domain(borrowed) == AF_UNIX else {
-            trap.proceed()
-            return .answered
-        }
-        let bearer = Bearer.of(trap.service)
-        guard context.sessions.isAlive(bearer.token.logonSession) else {
-            return deny(trap, bearer.token.user, "the service's logon session has ended")
-        }
-        return carryOut(trap, socket, bearer, mayWait)
+        let domain = guise_socket_domain(borrowed)
+        if domain == AF_UNIX { return socket }
+        if domain < 0 { trap.fail(ENOTSOCK) } else if trap.isPending { trap.proceed() }
+        return nil
+    }
+
+    /// Whom a thread connects as; nil: the trap is answered. That the client's own session is alive was seen before.
+    func bearer(_ trap: Trap, _ handle: ImpersonationHandle) -> Bearer? {
+        let bearer = Bearer.of(handle, in: trap.service)
+        return handle.token.level == .identification ? checked(bearer, trap) : bearer
+    }
+
+    private func checked(_ bearer: Bearer, _ trap: Trap) -> Bearer? {
+        guard !context.sessions.isAlive(bearer.token.logonSession) else { return bearer }
+        _ = deny(trap, bearer.token.user, "the service's logon session has ended")
+        return nil
+    }
+
+    /// Fails a call, and audits it when it was Guise that refused.
+    func fail(_ trap: Trap, _ error: FileError, to address: UnixAddress?, as bearer: Bearer) {
+        trap.fail(error.errno)
+        guard let rule = error.rule else { return }
+        context.audit.denied(
+            CallTable.name(trap.call), path: address?.spelled, user: bearer.token.user,
+            service: trap.service.name, pid: ThreadStatus(trap.tid)?.pid ?? 0, tid: trap.tid, rule: rule)
     }
 
     private func leadsUnderManagedRoot(_ trap: Trap) -> Bool {
@@ -104,8 +113,6 @@ extension Mediator {
         path[spelled.count] = 0
         return leadsUnderManagedRoot(trap, AT_FDCWD, spelled.count)
     }
-
-    // MARK: Both
 
     /// An address of the caller.
     func addressBytes(
@@ -123,41 +130,32 @@ extension Mediator {
     private func carryOut(_ trap: Trap, _ socket: OwnedDescriptor, _ bearer: Bearer, _ mayWait: Bool)
         -> Verdict
     {
-        var spelled: String?
+        var address: UnixAddress?
         do throws(FileError) {
             let bytes = try addressBytes(trap, at: trap.argument(1), trap.int(2))
-            let address = try UnixAddress(bytes)
-            if case .path(let path) = address {
-                spelled = String(decoding: path.map(UInt8.init(bitPattern:)), as: UTF8.self)
-            }
+            let read = try UnixAddress(bytes)
+            address = read
             guard let status = ThreadStatus(trap.tid) else { return .answered }
             let caller = Caller(
                 token: bearer.token, credentials: bearer.credentials, tid: trap.tid, umask: status.umask)
-            let isConnect = CallTable.row(trap.call) == .connect
-            if isConnect {
-                let target = try target(of: address, trap, caller)
-                // What was read and opened so far was this thread's only if it still waits.
+            if CallTable.row(trap.call) == .bind {
+                try bind(socket, to: read, bytes, trap, caller)
+            } else {
+                let target = try target(of: read, trap, caller)
                 let process = ProcessDirectory.identity(of: status.pid)
+                // What was read and opened so far was this thread's only if it still waits.
                 guard trap.isPending else { return .answered }
                 let error = try connect(
                     socket, to: target, bytes, as: bearer, for: (status.pid, process, trap.service), mayWait)
                 if error == -EINTR, !mayWait { return .waits }
                 guard error == 0 else { throw FileError(-error) }
                 context.audit.connected(
-                    to: spelled, as: bearer.presented.user, level: bearer.level, service: trap.service.name,
-                    pid: status.pid)
-            } else {
-                try bind(socket, to: address, bytes, trap, caller)
+                    to: read.spelled, as: bearer.presented.user, level: bearer.level,
+                    service: trap.service.name, pid: status.pid)
             }
             trap.succeed()
         } catch {
-            trap.fail(error.errno)
-            if let rule = error.rule {
-                context.audit.denied(
-                    CallTable.name(trap.call), path: spelled, user: bearer.token.user,
-                    service: trap.service.name, pid: ThreadStatus(trap.tid)?.pid ?? 0, tid: trap.tid,
-                    rule: rule)
-            }
+            fail(trap, error, to: address, as: bearer)
         }
         return .answered
     }
@@ -196,23 +194,19 @@ extension Mediator {
         guard let credentials = bearer.credentials else {
             throw FileError(EACCES, rule: "the client has no Unix user to connect as")
         }
-        let type = guise_socket_type(socket.number)
-        let isConnection = type != Int32(SOCK_DGRAM.rawValue)
-        // A datagram socket has no connection that anybody could capture: where it sends is all there is to it.
-        let cookie: UInt64? =
-            isConnection
-            ? try context.registrations.carry(
-                socket.number, process: caller.process, logon: caller.service.logon
-            ) { announced in
-                PeerCapture.Client(
-                    pid: caller.pid, token: bearer.presented, credentials: credentials,
-                    level: min(bearer.limit, announced ?? bearer.level))
-            } : nil
         let once = { self.connectOnce(socket, target, bytes, credentials) }
-        let error =
-            mayWait || !guise_socket_waits(socket.number)
-            ? once() : alarm.within(milliseconds: Self.patience, once)
-        if let cookie { context.registrations.settle(cookie, isConnected: error == 0) }
+        func connect() -> Int32 { mayWait ? once() : alarm.within(milliseconds: Self.patience, once) }
+        // A datagram socket has no connection that anybody could capture: where it sends is all there is to it.
+        guard guise_socket_type(socket.number) != Int32(SOCK_DGRAM.rawValue) else { return connect() }
+        let cookie = try context.registrations.carry(
+            socket.number, process: caller.process, logon: caller.service.logon
+        ) { announced in
+            PeerCapture.Client(
+                pid: caller.pid, token: bearer.presented, credentials: credentials,
+                level: min(bearer.limit, announced ?? bearer.level))
+        }
+        let error = connect()
+        context.registrations.settle(cookie, isConnected: error == 0)
         return error
     }
 

@@ -35,6 +35,12 @@ enum UnixAddress: Equatable {
         self = first == 0 ? .abstract : .path(name.prefix { $0 != 0 }.map(CChar.init(bitPattern:)))
     }
 
+    /// The path, for people.
+    var spelled: String? {
+        guard case .path(let path) = self else { return nil }
+        return String(decoding: path.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
     /// The address of a path, which has to be short enough.
     static func bytes(ofPath path: String) -> [UInt8] {
         withUnsafeBytes(of: sa_family_t(AF_UNIX)) { Array($0) } + Array(path.utf8) + [0]

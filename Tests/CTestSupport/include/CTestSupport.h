@@ -38,6 +38,9 @@ ssize_t test_receive(int socket, void *out, size_t capacity, int32_t *pid, uint3
 ssize_t test_send_to(int socket, const void *bytes, size_t length, const void *address, size_t address_length,
                      int descriptor);
 
+// A stream socket of a network namespace that nothing else is in. Needs root. A descriptor or a negative errno.
+int test_foreign_socket(void);
+
 // A pipe that no child inherits. 0 or a negative errno value.
 int test_pipe(int ends[2]);
 
