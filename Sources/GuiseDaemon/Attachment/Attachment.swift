@@ -129,7 +129,9 @@ package final class Attachment: @unchecked Sendable {
             return (handle: guise_handle_load(slot), body: guise_handle_load(slot + 1))
         }
         let tasks = page.hasActingTasks ? tasks : nil
-        guard tasks != nil || stored.map({ $0.handle != 0 }) == true else { return stored.map { _ in .process } }
+        guard tasks != nil || stored.map({ $0.handle != 0 }) == true else {
+            return stored.map { _ in .process }
+        }
         do throws(ThreadReference.Failure) {
             let inode = try reference(to: tid).inode
             // The slot of an earlier thread of that id, which ended without a word.
