@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -175,6 +176,13 @@ int guise_statx(int directory, const char *path, int flags, unsigned mask, struc
 bool guise_is_pidfs(int descriptor) {
     struct statfs status;
     return fstatfs(descriptor, &status) == 0 && status.f_type == 0x50494446;  // PID_FS_MAGIC
+}
+
+int guise_pidfd_signal(int pidfd, int signal, int32_t pid, uint32_t uid) {
+    siginfo_t info = {.si_signo = signal, .si_code = SI_QUEUE};
+    info.si_pid = pid;
+    info.si_uid = uid;
+    return syscall(SYS_pidfd_send_signal, pidfd, signal, &info, 0) < 0 ? -errno : 0;
 }
 
 int guise_faccessat2(int directory, const char *path, int mode, int flags) {

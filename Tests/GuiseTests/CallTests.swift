@@ -22,7 +22,7 @@ struct CallTests {
     ]
     /// By their arguments: these are looked at, and some asked for nothing.
     private static let byArguments: Set<String> = [
-        "sendto", "sendmsg", "prlimit64", "ioctl", "kill", "tgkill",
+        "sendto", "sendmsg", "prlimit64", "ioctl", "kill", "tkill", "tgkill",
     ]
 
     @Test(
@@ -50,6 +50,72 @@ struct CallTests {
         }
     }
 
+    @Test("the client's own processes are signalled while impersonating, and nobody else's")
+    func signals() throws {
+        try onScene { (scene) throws in
+            let stage = scene.stage
+            let kill = SYS_kill
+            func process(of person: Person) throws -> Int32 {
+                let process = try stage.start(
+                    Stage.command(["/bin/sleep", "infinity"], as: person.uid, groups: []))
+                try eventually("the process to be the user's") {
+                    var status = stat()
+                    return stat("/proc/\(process.pid)", &status) == 0 && status.st_uid == person.uid
+                }
+                return process.pid
+            }
+            let (hers, his, files) = (
+                try process(of: scene.alice), try process(of: scene.bob),
+                try process(of: scene.service.account)
+            )
+            let root = getpid()
+            _ = try scene.client.ask("impersonate")
+            for pid in [his, files, root] {
+                for number in [0, SIGTERM, SIGKILL, SIGSTOP] {
+                    #expect(try scene.client.ask("syscall \(kill) \(pid) \(number)").errno == EPERM)
+                }
+                #expect(try scene.client.ask("syscall \(SYS_tgkill) \(pid) \(pid) 9").errno == EPERM)
+                #expect(try scene.client.ask("syscall \(SYS_tkill) \(pid) 9").errno == EPERM)
+            }
+            // Groups and everybody, the authority's own threads, and what there is not.
+            for pid in ["0", "-1", "-\(his)", "-\(root)"] {
+                #expect(try scene.client.ask("syscall \(kill) \(pid) 0").errno == EPERM)
+            }
+            let authority = try #require(stage.authority).pid
+            #expect(try scene.client.ask("syscall \(kill) \(authority) 9").errno == EPERM)
+            #expect(try scene.client.ask("syscall \(kill) 4194304 0").errno == ESRCH)
+            #expect(try scene.client.ask("syscall \(SYS_tgkill) \(root) \(hers) 9").errno == ESRCH)
+            #expect(try scene.client.ask("syscall \(kill) \(hers) 999").errno == EINVAL)
+            try stage.waitForLog("call denied", "call=kill ", scene.alice.sid)
+
+            #expect(try scene.client.ask("syscall \(kill) \(hers) 0").value == "0")
+            #expect(try scene.client.ask("syscall \(SYS_tgkill) \(hers) \(hers) 0").value == "0")
+            #expect(try scene.client.ask("syscall \(SYS_tkill) \(hers) 0").value == "0")
+            #expect(try scene.client.ask("syscall \(kill) \(hers) \(SIGKILL)").value == "0")
+            var status: Int32 = 0
+            #expect(waitpid(hers, &status, 0) == hers)
+            #expect(status & 0x7f == SIGKILL)
+
+            // Her own process, but of more trust than she has now.
+            let more = try process(of: scene.alice)
+            _ = try scene.client.ask("revert")
+            try stage.ask(
+                .accountChange(
+                    .with {
+                        $0.name = "alice"; $0.level = 0x1000
+                    }))
+            let low = try scene.service.client(scene.alice)
+            _ = try low.ask("adopt")
+            try stage.ask(
+                .accountChange(
+                    .with {
+                        $0.name = "alice"; $0.usualIntegrity = true
+                    }))
+            #expect(try low.acting("syscall \(kill) \(more) \(SIGTERM)").errno == EPERM)
+            #expect(try low.acting("syscall \(kill) \(more) 0").value == "0")
+        }
+    }
+
     @Test("no other process is signalled, nor are its limits changed, while impersonating")
     func others() throws {
         try onScene { (scene) throws in
@@ -61,8 +127,7 @@ struct CallTests {
             // It may signal its own process, and no other.
             let own = scene.service.pid
             #expect(try scene.client.ask("syscall 62 \(own) 0").value == "0")
-            #expect(try scene.client.ask("syscall 62 \(getpid()) 0").errno == EACCES)
-            #expect(try scene.client.ask("syscall 62 -1 0").errno == EACCES)
+            #expect(try scene.client.ask("syscall 62 \(getpid()) 0").errno == EPERM)
             // fstat, and changing limits of its own.
             #expect(try scene.client.ask("syscall 5 0 #256").value == "0")
             #expect(try scene.client.ask("syscall 302 0 7 0 #16").value == "0")

@@ -47,4 +47,7 @@ int guise_errno(void);
 ssize_t guise_file_read(const char *path, void *out, size_t capacity);
 int32_t guise_gettid(void);
 int guise_tgkill(int32_t pid, int32_t tid, int signal);
+// Signals the process or thread of a pidfd in the name of a sender: SI_QUEUE, as the kernel lets no sender name another
+// one otherwise. 0 or a negative errno value.
+int guise_pidfd_signal(int pidfd, int signal, int32_t pid, uint32_t uid);
 #endif

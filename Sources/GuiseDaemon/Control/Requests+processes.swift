@@ -153,22 +153,30 @@ struct Subject: Sendable {
 }
 
 extension Token.Primary {
-    /// Who may do what with a process under this token: its user, SYSTEM and administrators everything.
+    /// Who may do what with a process under this token: its user, SYSTEM and administrators everything, but for who
+    /// is of lower integrity: nothing but looking.
     var processDescriptor: SecurityDescriptor {
         let everything: UInt32 = 0x1f_ffff
         let entries: [ACE] = [
             .allow(token.user, everything), .allow(.system, everything), .allow(.administrators, everything),
         ]
-        // Three short entries fit into any list; if they did not, nobody would have access.
+        // A few short entries fit into any list; if they did not, nobody would have access.
         return SecurityDescriptor(
-            owner: token.user, group: nil, dacl: .present((try? ACL(entries)) ?? .empty))
+            owner: token.user, group: nil, dacl: .present((try? ACL(entries)) ?? .empty),
+            sacl: .present((try? ACL([.mandatoryLabel(token.integrity)])) ?? .empty))
     }
 }
 
 extension UnixCredentials {
     /// The effective credentials of a process, from /proc; nil when there is none.
     init?(ofProcess pid: Int32) {
-        guard let status = ProcessStatus(of: pid), let uids = status.numbers("Uid"), uids.count == 4,
+        guard let status = ProcessStatus(of: pid) else { return nil }
+        self.init(status)
+    }
+
+    /// The effective ones, of what /proc tells.
+    init?(_ status: ProcessStatus) {
+        guard let uids = status.numbers("Uid"), uids.count == 4,
             let gids = status.numbers("Gid"), gids.count == 4, let groups = status.numbers("Groups")
         else { return nil }
         self.init(uid: uids[1], gid: gids[1], groups: groups)

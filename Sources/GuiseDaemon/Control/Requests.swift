@@ -36,7 +36,7 @@ final class Requests {
         tokens = TokenFactory(accounts: accounts, sessions: sessions)
         context = MediationContext(
             roots: ManagedRoots(), sessions: sessions, processes: ProcessDirectory(),
-            registrations: registrations, audit: audit)
+            registrations: registrations, tokens: tokens, audit: audit)
         capture = try PeerCapture(registrations: registrations, tokens: tokens, processes: context.processes)
         descriptors = DescriptorRequests(roots: context.roots, sessions: sessions)
         roots = RootRequests(accounts: accounts, roots: context.roots)

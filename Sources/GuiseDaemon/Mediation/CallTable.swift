@@ -24,8 +24,10 @@ enum CallTable {
         case sendMany
         /// sendmsg: as these, but without an address it goes where the socket was connected to.
         case message
-        /// kill, tgkill and the like: within the own process they are nobody else's business.
+        /// kill(process, signal), tkill(thread, signal), tgkill(process, thread, signal)
         case signal
+        /// rt_sigqueueinfo, rt_tgsigqueueinfo (process, …)
+        case signalWithValue
         /// execve, execveat
         case execute
         /// chdir, fchdir: of the whole process, and done by itself alone.
@@ -54,7 +56,8 @@ enum CallTable {
         set(.send, "sendto")
         set(.sendMany, "sendmmsg")
         set(.message, "sendmsg")
-        set(.signal, "kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
+        set(.signal, "kill", "tkill", "tgkill")
+        set(.signalWithValue, "rt_sigqueueinfo", "rt_tgsigqueueinfo")
         set(.workingDirectory, "chdir", "fchdir")
         set(.execute, "execve", "execveat")
         return rows

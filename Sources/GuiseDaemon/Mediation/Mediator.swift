@@ -84,7 +84,7 @@ final class Mediator {
             trap.proceed()
         case .file(let call):
             return handleForProcess(trap, call)
-        case .send, .sendMany, .message, .signal, .workingDirectory, .other:
+        case .send, .sendMany, .message, .signal, .signalWithValue, .workingDirectory, .other:
             trap.proceed()
         }
         return .answered
@@ -150,6 +150,8 @@ final class Mediator {
             trap.proceed()
             return .answered
         case .signal:
+            return signal(trap, handle)
+        case .signalWithValue:
             if let status = ThreadStatus(trap.tid), trap.isPending, trap.int(0) == status.pid {
                 trap.proceed()
                 return .answered
@@ -169,10 +171,14 @@ final class Mediator {
 
     func deny(_ trap: Trap, _ user: SID, _ rule: String, path: String? = nil) -> Verdict {
         trap.fail(EACCES)
+        audit(trap, user, rule, path: path)
+        return .answered
+    }
+
+    func audit(_ trap: Trap, _ user: SID, _ rule: String, path: String? = nil) {
         context.audit.denied(
             CallTable.name(trap.call), path: path, user: user, service: trap.service.name,
             pid: ThreadStatus(trap.tid)?.pid ?? 0, tid: trap.tid, rule: rule)
-        return .answered
     }
 
     // MARK: Opening

@@ -8,6 +8,7 @@ package struct MediationContext: Sendable {
     let sessions: LogonSessions
     let processes: ProcessDirectory
     let registrations: Registrations
+    let tokens: TokenFactory
     let audit: Audit
 }
 

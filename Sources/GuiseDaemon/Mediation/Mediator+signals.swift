@@ -1,0 +1,87 @@
+import AccessControl
+import CGuise
+import Glibc
+
+/// Signals to other processes, sent as the client.
+extension Mediator {
+    /// kill(process, signal), tkill(thread, signal), tgkill(process, thread, signal).
+    func signal(_ trap: Trap, _ handle: ImpersonationHandle) -> Verdict {
+        let name = CallTable.name(trap.call)
+        let isOfThread = name != "kill"
+        let target = trap.int(name == "tgkill" ? 1 : 0)
+        let number = trap.int(name == "tgkill" ? 2 : 1)
+        guard let caller = ThreadStatus(trap.tid), trap.isPending else { return .answered }
+        // Within the own process it is nobody else's business.
+        if name == "tgkill" ? trap.int(0) == caller.pid : target == caller.pid {
+            trap.proceed()
+            return .answered
+        }
+        guard target > 0 else {
+            return refuse(
+                trap, handle, EPERM,
+                "an impersonating thread signals one process at a time: name it by its pid")
+        }
+        let pidfd = guise_pidfd_open(target, isOfThread)
+        guard pidfd >= 0 else {
+            trap.fail(pidfd == -EINVAL ? ESRCH : -pidfd)
+            return .answered
+        }
+        defer { close(pidfd) }
+        // What is read by the number is the process's that the descriptor stands for if that still lives afterwards.
+        guard let status = ProcessStatus(of: target), let uids = status.numbers("Uid"), uids.count == 4,
+            let process = status.numbers("Tgid")?.first,
+            let credentials = UnixCredentials(status), !guise_pidfd_has_ended(pidfd),
+            name != "tgkill" || process == UInt32(bitPattern: trap.int(0))
+        else {
+            trap.fail(ESRCH)
+            return .answered
+        }
+        if isOfThread, process == UInt32(bitPattern: caller.pid) {
+            trap.proceed()
+            return .answered
+        }
+        // kill(2): by the sender's uid and the target's real and saved one.
+        guard let client = handle.credentials?.uid, client == 0 || client == uids[0] || client == uids[2]
+        else {
+            return refuse(trap, handle, EPERM, "process \(process) is not the client's")
+        }
+        let right: AccessMask<ProcessKind> =
+            switch number {
+            case 0: .queryLimitedInformation
+            case SIGSTOP, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU: .suspendResume
+            default: .terminate
+            }
+        let descriptor = context.token(of: Int32(bitPattern: process), credentials)?.processDescriptor
+        let decision = descriptor.flatMap {
+            try? AccessCheck<ProcessKind>.decide($0, token: handle.deciding, desired: right)
+        }
+        guard decision?.isAllowed == true else {
+            return refuse(trap, handle, EPERM, "the descriptor of process \(process) does not grant \(right)")
+        }
+        guard trap.isPending else { return .answered }
+        let sent = guise_pidfd_signal(pidfd, number, caller.pid, client)
+        if sent == 0 { trap.succeed() } else { trap.fail(-sent) }
+        return .answered
+    }
+
+    private func refuse(_ trap: Trap, _ handle: ImpersonationHandle, _ error: Int32, _ rule: String)
+        -> Verdict
+    {
+        trap.fail(error)
+        audit(trap, handle.deciding.user, rule)
+        return .answered
+    }
+}
+
+extension MediationContext {
+    /// The token of a process: of the service that it belongs to, else of whoever has its credentials.
+    func token(of pid: Int32, _ credentials: UnixCredentials) -> Token.Primary? {
+        let identity = ProcessDirectory.identity(of: pid)
+        guard identity != 0 else { return nil }
+        let logon =
+            processes.attachment(of: identity)?.logon ?? processes.service(of: identity)?.logon
+            ?? (try? tokens.logon(credentials))
+        guard ProcessDirectory.identity(of: pid) == identity else { return nil }
+        return logon?.token
+    }
+}
