@@ -145,13 +145,15 @@ extension Mediator {
                 let process = ProcessDirectory.identity(of: status.pid)
                 // What was read and opened so far was this thread's only if it still waits.
                 guard trap.isPending else { return .answered }
+                var level = bearer.level
                 let error = try connect(
-                    socket, to: target, bytes, as: bearer, for: (status.pid, process, trap.service), mayWait)
+                    socket, to: target, bytes, as: bearer, for: (status.pid, process, trap.service), mayWait,
+                    &level)
                 if error == -EINTR, !mayWait { return .waits }
                 guard error == 0 else { throw FileError(-error) }
                 context.audit.connected(
-                    to: read.spelled, as: bearer.presented.user, level: bearer.level,
-                    service: trap.service.name, pid: status.pid)
+                    to: read.spelled, as: bearer.presented.user, level: level, service: trap.service.name,
+                    pid: status.pid)
             }
             trap.succeed()
         } catch {
@@ -186,10 +188,11 @@ extension Mediator {
         }
     }
 
-    /// Returns 0 or a negative errno; -EINTR: it would have to wait.
+    /// Returns 0 or a negative errno; -EINTR: it would have to wait. `level` becomes what the connection allows.
     private func connect(
         _ socket: OwnedDescriptor, to target: Target, _ bytes: [UInt8], as bearer: Bearer,
-        for caller: (pid: Int32, process: UInt64, service: MediatedService), _ mayWait: Bool
+        for caller: (pid: Int32, process: UInt64, service: MediatedService), _ mayWait: Bool,
+        _ level: inout ImpersonationLevel
     ) throws(FileError) -> Int32 {
         guard let credentials = bearer.credentials else {
             throw FileError(EACCES, rule: "the client has no Unix user to connect as")
@@ -201,9 +204,9 @@ extension Mediator {
         let cookie = try context.registrations.carry(
             socket.number, process: caller.process, logon: caller.service.logon
         ) { announced in
-            PeerCapture.Client(
-                pid: caller.pid, token: bearer.presented, credentials: credentials,
-                level: min(bearer.limit, announced ?? bearer.level))
+            level = min(bearer.limit, announced ?? bearer.level)
+            return PeerCapture.Client(
+                pid: caller.pid, token: bearer.presented, credentials: credentials, level: level)
         }
         let error = connect()
         context.registrations.settle(cookie, isConnected: error == 0)
