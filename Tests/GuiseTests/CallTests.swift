@@ -96,7 +96,7 @@ struct CallTests {
             #expect(waitpid(hers, &status, 0) == hers)
             #expect(status & 0x7f == SIGKILL)
 
-            // Her own process, but of more trust than she has now.
+            // Her own process, but of more trust than she has now: as on Windows, to end it is no writing.
             let more = try process(of: scene.alice)
             _ = try scene.client.ask("revert")
             try stage.ask(
@@ -111,8 +111,10 @@ struct CallTests {
                     .with {
                         $0.name = "alice"; $0.usualIntegrity = true
                     }))
-            #expect(try low.acting("syscall \(kill) \(more) \(SIGTERM)").errno == EPERM)
+            #expect(try low.acting("syscall \(kill) \(more) \(SIGSTOP)").errno == EPERM)
             #expect(try low.acting("syscall \(kill) \(more) 0").value == "0")
+            #expect(try scene.client.acting("syscall \(kill) \(more) \(SIGSTOP)").value == "0")
+            #expect(try low.acting("syscall \(kill) \(more) \(SIGKILL)").value == "0")
         }
     }
 

@@ -153,8 +153,8 @@ struct Subject: Sendable {
 }
 
 extension Token.Primary {
-    /// Who may do what with a process under this token: its user, SYSTEM and administrators everything, but for who
-    /// is of lower integrity: nothing but looking.
+    /// Who may do what with a process under this token: its user, SYSTEM and administrators everything. Who is of lower
+    /// integrity may look at it and, as on Windows, end it, and no more.
     var processDescriptor: SecurityDescriptor {
         let everything: UInt32 = 0x1f_ffff
         let entries: [ACE] = [

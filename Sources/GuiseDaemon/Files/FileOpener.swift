@@ -130,7 +130,7 @@ final class FileOpener {
         return openManaged(object, status, request, caller, mayWait)
     }
 
-    private static let staysBelow =
+    static let staysBelow =
         GUISE_RESOLVE_BENEATH | GUISE_RESOLVE_NO_SYMLINKS | GUISE_RESOLVE_NO_MAGICLINKS
 
     /// The usual case of ``openBelow(_:_:_:_:_:_:)`` at half its cost: a regular file that is there and may be

@@ -115,9 +115,7 @@ extension FileOpener {
         guard caller.token.holds(.changeNotify) else { return nil }
         var at = rest
         while at < path.count, path[at] == 0x2F { at += 1 }
-        let how = open_how(
-            flags | OpenRequest.Flag.noFollow,
-            resolve: GUISE_RESOLVE_BENEATH | GUISE_RESOLVE_NO_SYMLINKS | GUISE_RESOLVE_NO_MAGICLINKS)
+        let how = open_how(flags | OpenRequest.Flag.noFollow, resolve: Self.staysBelow)
         let found =
             at == path.count
             ? files.openAsAuthority(root.descriptor, ".", how)
