@@ -1,4 +1,5 @@
 import CGuise
+import CTestSupport
 import Foundation
 import Guise
 import GuiseProtocol
@@ -283,6 +284,65 @@ struct InspectionTests {
             try eventually("the first look") { try !watch.changes().isEmpty }
             scene.stage.killAuthority()
             #expect(try watch.process.wait() == 1)
+        }
+    }
+
+    /// Runs a command on a terminal until it has shown something, interrupts it, and returns all that it showed.
+    private func onTerminal(_ stage: Stage, _ command: [String], until text: String, interrupt: Bool = true)
+        throws
+        -> String
+    {
+        var name = [CChar](repeating: 0, count: 64)
+        let terminal = test_terminal(&name, name.count)
+        defer { close(terminal) }
+        let other = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)
+        try #require(terminal >= 0 && other >= 0)
+        let process = try stage.start(command, environment: ["TERM": "xterm"], streams: (-1, other, other))
+        close(other)
+        var shown: [UInt8] = []
+        var isInterrupted = !interrupt
+        let end = Date().addingTimeInterval(30)
+        while true {
+            var one = pollfd(fd: terminal, events: Int16(POLLIN), revents: 0)
+            guard Date() < end, poll(&one, 1, 10_000) > 0 else {
+                throw HarnessError("showed \(String(decoding: shown, as: UTF8.self))")
+            }
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            let count = read(terminal, &buffer, buffer.count)
+            // The end of the last process on it is an error of a terminal's.
+            guard count > 0 else { break }
+            shown += buffer[..<count]
+            if !isInterrupted, String(decoding: shown, as: UTF8.self).contains(text) {
+                process.signal(SIGINT)
+                isInterrupted = true
+            }
+        }
+        #expect(try process.wait() == 0)
+        return String(decoding: shown, as: UTF8.self)
+    }
+
+    @Test("on a terminal watch draws a picture, and gives the screen back")
+    func picture() throws {
+        try onScene { (scene) throws in
+            _ = try scene.client.ask("impersonate")
+            let watch = [product("idn"), "watch", "\(scene.service.pid)", "--interval", "0.1"]
+            let shown = try onTerminal(scene.stage, watch, until: "alice")
+            #expect(shown.hasPrefix("\u{1b}[?1049h\u{1b}[?25l\u{1b}[H"))
+            #expect(shown.hasSuffix("\u{1b}[?25h\u{1b}[?1049l"))
+            #expect(shown.contains("1 of ") && shown.contains("threads impersonate"))
+            // Programs get lines all the same.
+            let json = try onTerminal(scene.stage, watch + ["--json"], until: "\"alice\"")
+            #expect(!json.contains("\u{1b}"))
+        }
+    }
+
+    @Test("colours are for terminals")
+    func colours() throws {
+        try onScene { (scene) throws in
+            let command = [product("guise"), "doctor"]
+            let onTerminal = try onTerminal(scene.stage, command, until: "", interrupt: false)
+            #expect(onTerminal.contains("\u{1b}[32mok"))
+            #expect(try !scene.stage.run(command).output.contains("\u{1b}"))
         }
     }
 }

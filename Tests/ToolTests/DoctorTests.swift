@@ -115,6 +115,22 @@ struct DoctorTests {
         #expect(try runAlone("guise", ["doctor", "more"]).status == 64)
     }
 
+    @Test("an authority that does not answer is not waited for for ever")
+    func silent() throws {
+        var template = Array("/tmp/guise-silent-XXXXXX\0".utf8CString)
+        let directory = String(cString: try #require(mkdtemp(&template)))
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let path = directory + "/" + ControlPacket.socketName
+        let listener = guise_unix_listen(path, path.utf8.count, Int32(SOCK_SEQPACKET.rawValue), 16, 0o600)
+        try #require(listener >= 0)
+        defer { close(listener) }
+        guard case .none(let why) = AuthorityExamination.ask(directory, seconds: 1) else {
+            Issue.record("answered")
+            return
+        }
+        #expect(why == "it does not answer in 1 s")
+    }
+
     @Test("an authority that does not know the question is older, not missing")
     func oldAuthority() throws {
         let authority = try StandInAuthority()

@@ -25,12 +25,17 @@ extension Requests {
             }
             let acting = Self.actingThreads(thread == 0 ? all : [thread], of: attachment)
             var page = Page<WireConnectionView>()
-            for (number, captured) in captures.filter({ $0.key > request.after }).sorted(by: {
-                $0.key < $1.key
-            }) {
+            // The name service switch is asked once for each client, not for each of its connections.
+            var names: [SID: WireSidName] = [:]
+            let rest = captures.filter { $0.key > request.after }.sorted { $0.key < $1.key }
+            for (number, captured) in rest {
                 let threads = captured.handles.values.flatMap { acting[$0.number] ?? [] }.sorted()
                 guard thread == 0 || !threads.isEmpty else { continue }
-                let view = WireConnectionView(number, captured, threads, directory)
+                let view = WireConnectionView(number, captured, threads) { sid in
+                    let name = names[sid] ?? WireSidName(sid, directory)
+                    names[sid] = name
+                    return name
+                }
                 guard page.add(view, size: ControlPacket.size(of: view)) else { break }
             }
             return .connections(
@@ -117,15 +122,14 @@ extension WireConnectionView {
 
     /// Of a client at level Anonymous nothing is told to anybody.
     fileprivate init(
-        _ number: UInt64, _ captured: ControlClient.Captured, _ threads: [Int32],
-        _ directory: AccountDirectory
+        _ number: UInt64, _ captured: ControlClient.Captured, _ threads: [Int32], _ name: (SID) -> WireSidName
     ) {
         self.init()
         let client = captured.client
         capture = number
         level = WireLevel(client.level)
         if client.level > .anonymous { process = UInt32(bitPattern: client.pid) }
-        user = WireSidName(Token.Impersonation(client.token, level: client.level).token.user, directory)
+        user = name(Token.Impersonation(client.token, level: client.level).token.user)
         self.captured = captured.time
         self.threads = threads.prefix(Self.largestThreadCount).map { UInt32(bitPattern: $0) }
         acting = UInt32(threads.count)

@@ -1,42 +1,75 @@
 import CGuise
-import Glibc
+import Foundation
 import Guise
 import GuiseProtocol
+import Synchronization
 import ToolSupport
 
 /// Whether an authority runs, and how it is.
 enum AuthorityExamination {
+    /// What came of asking.
+    enum Answer: Sendable {
+        case none(String)
+        /// It does not know the question.
+        case older(String)
+        case status(WireAuthorityStatus, [WireRoot])
+    }
+
     /// - Parameter places: folders that might become managed roots.
-    static func findings(_ runtime: RuntimeOptions, places: [String]) -> [Finding] {
-        let authority: AuthorityClient
-        let status: WireAuthorityStatus
-        var roots: [WireRoot] = []
-        do {
-            authority = try runtime.connect()
-        } catch {
+    static func findings(_ answer: Answer, places: [String]) -> [Finding] {
+        let purpose = "accounts, tokens, mediation"
+        switch answer {
+        case .none(let why):
             return [
                 Finding(
-                    "authority", .missing, for: "accounts, tokens, mediation", detail: error.description,
+                    "authority", .missing, for: purpose, detail: why,
                     remedy: "start guised, or name its directory with --runtime")
-            ] + candidates(places, roots)
-        }
-        do {
-            guard case .status(let answer) = try authority.call(.status(.init())),
-                case .roots(let list) = try authority.call(.rootList(.init()))
-            else { throw AuthorityClient.surprise }
-            (status, roots) = (answer, list.roots)
-        } catch {
+            ] + candidates(places, [])
+        case .older(let why):
             return [
                 Finding(
-                    "authority", .limited, for: "accounts, tokens, mediation", detail: "\(error)",
+                    "authority", .limited, for: purpose, detail: why,
                     remedy: "run the guised of version \(guiseVersion)")
-            ] + candidates(places, roots)
+            ] + candidates(places, [])
+        case .status(let status, let roots):
+            return [running(status), namespaces(status), state(status)]
+                + roots.map { root in
+                    FileSystemExamination.root(
+                        root.path, isUnavailable: status.unavailableRoots.contains(root.path))
+                } + candidates(places, roots)
         }
-        return [running(status), namespaces(status), state(status)]
-            + roots.map { root in
-                FileSystemExamination.root(
-                    root.path, isUnavailable: status.unavailableRoots.contains(root.path))
-            } + candidates(places, roots)
+    }
+
+    /// Asks the authority of a runtime directory; one that does not answer in time is not there.
+    static func ask(_ directory: String?, seconds: Int = 10) -> Answer {
+        let answered = DispatchSemaphore(value: 0)
+        let answer = Answered()
+        Thread.detachNewThread {
+            answer.value.withLock { $0 = ask(directory) }
+            answered.signal()
+        }
+        guard answered.wait(timeout: .now() + .seconds(seconds)) == .success else {
+            return .none("it does not answer in \(seconds) s")
+        }
+        return answer.value.withLock { $0 }
+    }
+
+    private final class Answered: Sendable {
+        let value = Mutex(Answer.none(""))
+    }
+
+    private static func ask(_ directory: String?) -> Answer {
+        do throws(GuiseError) {
+            let authority = try AuthorityClient(runtimeDirectory: directory)
+            guard case .status(let status) = try authority.call(.status(.init())),
+                case .roots(let list) = try authority.call(.rootList(.init()))
+            else { return .older("its answer makes no sense") }
+            return .status(status, list.roots)
+        } catch .invalid(let why) {
+            return .older(why)
+        } catch {
+            return .none(error.description)
+        }
     }
 
     private static func candidates(_ places: [String], _ roots: [WireRoot]) -> [Finding] {

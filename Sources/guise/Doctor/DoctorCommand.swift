@@ -33,7 +33,8 @@ struct DoctorCommand: ParsableCommand {
     func run() throws {
         let findings =
             KernelExamination.findings() + [AuthorityExamination.journal()]
-            + AuthorityExamination.findings(runtime, places: try places.map(absolutePath))
+            + AuthorityExamination.findings(
+                AuthorityExamination.ask(runtime.directory), places: try places.map(absolutePath))
         let isWell = !findings.contains(where: \.isObstacle)
         if output.json {
             try JSON.show(View(ok: isWell, findings: findings))

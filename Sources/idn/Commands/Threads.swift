@@ -23,17 +23,13 @@ extension IdnCommand {
                 ? try authority.threads(of: target.process).map(Identity.init)
                 : [try authority.identity(of: target)]
             if output.json { return try JSON.show(threads) }
-            Self.table(threads).show()
-        }
-
-        static func table(_ threads: [Identity]) -> Table {
             var table = Table("THREAD", "COMMAND", "IMPERSONATING", "LEVEL", "USER")
             for thread in threads {
                 table.add(
                     thread.thread.map(String.init) ?? "-", thread.command,
                     thread.impersonating ? "yes" : "no", thread.level ?? "-", thread.user.description)
             }
-            return table
+            table.show()
         }
     }
 }

@@ -41,38 +41,62 @@ extension IdnCommand {
                 throw ToolError("process \(target.process) has no thread \(target.thread ?? 0)")
             }
             guard guise_interruption_prepare() == 0 else { throw ToolError("signals cannot be waited for") }
-            let screen =
-                !output.json && Terminal.canRedraw ? WatchScreen(title: "Process \(target.process)") : nil
-            defer { screen?.leave() }
             var changes = ThreadChanges()
+            let end: End
+            if !output.json, Terminal.canRedraw {
+                let screen = WatchScreen(title: "Process \(target.process)")
+                defer { screen.leave() }
+                end = try follow(authority, process, &threads) { threads in
+                    _ = changes.take(threads)
+                    screen.draw(threads)
+                }
+            } else {
+                end = try follow(authority, process, &threads) { try tell(changes.take($0)) }
+            }
+            switch end {
+            case .interrupted: break
+            case .thread: try tell(changes.take([]))
+            case .process: try tell([.init(endOf: target.process)])
+            }
+        }
+
+        /// Why there is nothing more to see.
+        private enum End {
+            case interrupted
+            /// The one that was asked for.
+            case thread
+            case process
+        }
+
+        /// Shows the threads, again and again.
+        private func follow(
+            _ authority: AuthorityClient, _ process: Int32, _ threads: inout [Identity],
+            _ show: ([Identity]) throws -> Void
+        ) throws -> End {
             while true {
-                let news = changes.take(threads)
-                if let screen { screen.draw(threads) } else { try tell(news) }
+                try show(threads)
                 switch guise_wait(process, Int64(interval * 1000)) {
-                case -EINTR: return
+                case -EINTR: return .interrupted
                 case 0: break
-                default: return try end(screen)
+                case let result:
+                    guard result > 0 else {
+                        throw ToolError("waiting failed: \(String(cString: strerror(-result)))")
+                    }
+                    return .process
                 }
                 do {
                     threads = try look(authority)
                 } catch GuiseError.notFound {
-                    return try end(screen)
+                    return .process
                 }
-                guard target.thread == nil || !threads.isEmpty else {
-                    // The thread has ended, and with it what there is to see.
-                    return screen == nil ? try tell(changes.take([])) : ()
-                }
-                if process >= 0, guise_pidfd_has_ended(process) { return try end(screen) }
+                if process >= 0, guise_pidfd_has_ended(process) { return .process }
+                if threads.isEmpty { return target.thread == nil ? .process : .thread }
             }
         }
 
         private func look(_ authority: AuthorityClient) throws -> [Identity] {
             try authority.threads(of: target.process).map(Identity.init)
                 .filter { target.thread == nil || $0.thread == target.thread }
-        }
-
-        private func end(_ screen: WatchScreen?) throws {
-            if screen == nil { try tell([.init(endOf: target.process)]) }
         }
 
         private func tell(_ changes: [ThreadChanges.Change]) throws {

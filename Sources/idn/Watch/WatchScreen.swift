@@ -28,7 +28,14 @@ struct WatchScreen {
         let room = max(1, size.rows - 3)
         let shown = (acting + threads.filter { !$0.impersonating }).prefix(room)
         var lines = [String(visible(heading).prefix(size.columns))]
-        lines += IdnCommand.Threads.table(Array(shown)).lines(width: size.columns)
+        // Names before SIDs, which leave no room beside them on most terminals.
+        var table = Table("THREAD", "COMMAND", "LEVEL", "USER")
+        for thread in shown {
+            table.add(
+                thread.thread.map(String.init) ?? "-", thread.command, thread.level ?? "-",
+                thread.user.name ?? thread.user.sid)
+        }
+        lines += table.lines(width: size.columns)
         if shown.count < threads.count {
             lines.append(String("… and \(threads.count - shown.count) more".prefix(size.columns)))
         }
