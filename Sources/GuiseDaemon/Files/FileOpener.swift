@@ -385,7 +385,8 @@ final class FileOpener {
     func refusal(
         of rights: AccessMask<FileKind>, on object: Int32, _ caller: Caller
     ) -> Outcome? {
-        let decision = StoredDescriptor.read(of: object) { bytes -> Result<Bool, AccessCheckError> in
+        let decision = StoredDescriptor.read(of: object, isPath: true) {
+            bytes -> Result<Bool, AccessCheckError> in
             do throws(AccessCheckError) {
                 return .success(
                     try AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights).isAllowed)
@@ -414,9 +415,7 @@ final class FileOpener {
             OpenRequest.Flag.create | OpenRequest.Flag.exclusive | OpenRequest.Flag.noFollow
             | OpenRequest.Flag.temporary
         let flags = request.flags & ~dropped
-        let again = "/proc/self/fd/\(object)".withCString { path in
-            files.openAsAuthority(AT_FDCWD, path, open_how(flags))
-        }
+        let again = files.reopenAsAuthority(object, open_how(flags))
         return again >= 0 ? .descriptor(again) : .failed(-again)
     }
 

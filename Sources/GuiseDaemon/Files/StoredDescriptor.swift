@@ -31,12 +31,16 @@ enum StoredDescriptor {
 
     /// Reads the descriptor of an open object (O_PATH will do) and hands it to `body`, unchecked.
     ///
-    /// - Returns: what `body` returns, or a negative errno; -ENODATA when the object carries none.
+    /// - Parameter isPath: whether the object is open with O_PATH, to ask in the right way at once.
+    /// - Returns: what `body` returns, or an errno; ENODATA when the object carries none.
     static func read<Result>(
-        of descriptor: Int32, _ body: (UnsafeRawBufferPointer) -> Result
+        of descriptor: Int32, isPath: Bool = false, _ body: (UnsafeRawBufferPointer) -> Result
     ) -> Swift.Result<Result, Failure> {
         withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 8) { small in
-            let length = guise_xattr_get(descriptor, name, small.baseAddress, small.count)
+            let length =
+                isPath
+                ? guise_xattr_get_path(descriptor, name, small.baseAddress, small.count)
+                : guise_xattr_get(descriptor, name, small.baseAddress, small.count)
             if length >= 0 {
                 return .success(body(UnsafeRawBufferPointer(rebasing: small[..<length])))
             }
