@@ -90,6 +90,7 @@ struct FileCalls {
         try requireRemoval(of: object, from: entry.directory)
         if entry.endsInSlash, !isDirectory { throw FileError(object.status.isDirectory ? EISDIR : ENOTDIR) }
         try asAuthority { unlinkat(entry.directory.number, entry.name, flags) }
+        opener.roots.noteChange()
     }
 
     private func requireRemoval(of object: Located, from directory: Located) throws(FileError) {
@@ -223,6 +224,7 @@ struct FileCalls {
         try asAuthority {
             guise_renameat2(old.directory.number, old.name, new.directory.number, new.name, flags)
         }
+        opener.roots.noteChange()
     }
 
     /// link(2): WRITE_ATTRIBUTES on the object, ADD_FILE on the directory. The object keeps its descriptor, so

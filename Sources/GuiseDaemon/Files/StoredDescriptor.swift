@@ -18,14 +18,18 @@ enum StoredDescriptor {
     /// Held by whoever reads a descriptor and writes it back changed, so that no two changes meet.
     static let changes = Mutex(())
 
-    /// Reads the descriptor of what a path stands for: to know beforehand, not to decide. Whoever opens the path
-    /// may find something else there.
+    /// Reads the descriptor of what a path stands for, a link itself. Whoever uses the path afterwards may find something
+    /// else there.
+    ///
+    /// - Returns: what `body` returns, or an errno: ENODATA when the object carries none, ERANGE when it carries a long
+    ///   one, ENOSYS before Linux 6.13.
     static func read<Result>(
         at directory: Int32, _ path: UnsafePointer<CChar>, _ body: (UnsafeRawBufferPointer) -> Result
-    ) -> Result? {
+    ) -> Swift.Result<Result, Failure> {
         withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 8) { bytes in
             let length = guise_xattr_get_at(directory, path, name, bytes.baseAddress, bytes.count)
-            return length < 0 ? nil : body(UnsafeRawBufferPointer(rebasing: bytes[..<length]))
+            guard length >= 0 else { return .failure(Failure(errno: Int32(-length))) }
+            return .success(body(UnsafeRawBufferPointer(rebasing: bytes[..<length])))
         }
     }
 
