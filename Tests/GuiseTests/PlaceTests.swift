@@ -52,6 +52,27 @@ struct PlaceTests {
         }
     }
 
+    @Test("one client's groups are gone when the next one's call is made")
+    func groups() throws {
+        try onScene { (scene) throws in
+            let (one, other) = (FreshUsers.take(), FreshUsers.take())
+            let folder = scene.stage.folder("shared", mode: 0o770)
+            chown(folder, 0, one)
+            let member = try Client(
+                scene.stage, as: scene.alice, groups: [one, other], to: scene.service.socket)
+            let stranger = try Client(scene.stage, as: scene.bob, groups: [other], to: scene.service.socket)
+            for round in 0..<8 {
+                let file = try scene.stage.file("shared/\(round)", "x", mode: 0o666)
+                let unlink = "syscall \(SYS_unlink) @\(file)"
+                for outsider in [stranger, scene.client, scene.bobs] {
+                    #expect(try outsider.acting(unlink).errno == EACCES)
+                }
+                #expect(try member.acting(unlink).errno == nil)
+                #expect(access(file, F_OK) != 0)
+            }
+        }
+    }
+
     @Test("a file that opened before opens by what it is and says now", arguments: ["again", "sub/again"])
     func again(name: String) throws {
         try onScene { (scene) throws in

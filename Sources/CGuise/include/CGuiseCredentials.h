@@ -7,10 +7,11 @@
 
 // Takes on a user's effective uid, gid and supplementary groups. The real and saved ids stay 0, so that the
 // user can neither signal nor trace the thread. The effective capabilities go with the effective uid
-// (capabilities(7)); an effective uid of 0 keeps them. On failure the thread is what it was.
+// (capabilities(7)); an effective uid of 0 keeps them. On failure the thread is what it was, but for its groups.
 int guise_credentials_assume(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count);
 
-// Back to uid 0, gid 0 and no supplementary group.
+// Back to uid 0 and gid 0. The supplementary groups stay, because setting them is dear, uid 0 gains nothing by
+// them, and whoever is assumed next gets its own.
 int guise_credentials_restore(void);
 
 // For good, and for the whole process, which must have one thread: groups, gid, uid, no capabilities,
