@@ -6,6 +6,7 @@
 #include <linux/seccomp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
@@ -53,7 +54,8 @@ int guise_notification_answer_descriptor(int listener, uint64_t id, int descript
     struct seccomp_notif_addfd request = {
         .id = id, .srcfd = (uint32_t)descriptor, .newfd_flags = close_on_exec ? O_CLOEXEC : 0};
     // Two steps: the one-step form (SECCOMP_ADDFD_FLAG_SEND) does not use the synchronous wake-up.
-    int number = ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &request);
-    if (number < 0) return -errno;
-    return guise_notification_answer(listener, id, number, 0);
+    int number = result(ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &request));
+    // Closed before the thread goes on: locks and the like end when it closes what it was given, not later.
+    close(descriptor);
+    return number < 0 ? number : guise_notification_answer(listener, id, number, 0);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
@@ -93,14 +94,53 @@ int guise_stat(int directory, const char *path, int flags, struct statx *out) {
     return statx(directory, path, flags, STATX_BASIC_STATS, out) < 0 ? -errno : 0;
 }
 
-// getxattr and setxattr by /proc: an O_PATH descriptor takes no fgetxattr.
+// /proc/self/fd, open for as long as the process runs: from there a descriptor is found at three quarters of what
+// the whole path costs.
+static int own_descriptors(void) {
+    static int kept = -1;
+    int known = __atomic_load_n(&kept, __ATOMIC_ACQUIRE);
+    if (known >= 0) return known;
+    int opened = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC), nobody = -1;
+    if (opened < 0 || __atomic_compare_exchange_n(&kept, &nobody, opened, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return opened;
+    close(opened);
+    return nobody;
+}
+
+// The name of a descriptor in /proc/self/fd; there, an O_PATH descriptor takes calls that want an open file.
+struct own_name { char text[12]; };
+
+static struct own_name own_name(int descriptor) {
+    struct own_name name;
+    snprintf(name.text, sizeof name.text, "%d", descriptor);
+    return name;
+}
+
+int guise_reopen(int descriptor, const struct open_how *how) {
+    int all = own_descriptors();
+    return all < 0 ? -errno : guise_openat2(all, own_name(descriptor).text, how);
+}
+
+static long get_at(int directory, const char *path, int flags, const char *name, void *out, size_t capacity) {
+    struct { uint64_t value; uint32_t size, flags; } arguments = {(uintptr_t)out, (uint32_t)capacity, 0};
+    return syscall(464 /* getxattrat */, directory, path, flags, name, &arguments, sizeof arguments);
+}
+
 static void proc_path(char *out, size_t size, int descriptor) {
     snprintf(out, size, "/proc/self/fd/%d", descriptor);
 }
 
 ssize_t guise_xattr_get(int descriptor, const char *name, void *out, size_t capacity) {
     ssize_t got = fgetxattr(descriptor, name, out, capacity);
-    if (got < 0 && errno == EBADF) {
+    return got < 0 && errno == EBADF ? guise_xattr_get_path(descriptor, name, out, capacity)
+           : got < 0                 ? -errno
+                                     : got;
+}
+
+ssize_t guise_xattr_get_path(int descriptor, const char *name, void *out, size_t capacity) {
+    int all = own_descriptors();
+    ssize_t got = all < 0 ? -1 : get_at(all, own_name(descriptor).text, 0, name, out, capacity);
+    if (all < 0 || (got < 0 && errno == ENOSYS)) {
         char path[40];
         proc_path(path, sizeof path, descriptor);
         got = getxattr(path, name, out, capacity);
@@ -109,9 +149,7 @@ ssize_t guise_xattr_get(int descriptor, const char *name, void *out, size_t capa
 }
 
 ssize_t guise_xattr_get_at(int directory, const char *path, const char *name, void *out, size_t capacity) {
-    struct { uint64_t value; uint32_t size, flags; } arguments = {(uintptr_t)out, (uint32_t)capacity, 0};
-    long got = syscall(464 /* getxattrat */, directory, path, AT_SYMLINK_NOFOLLOW, name, &arguments,
-                       sizeof arguments);
+    long got = get_at(directory, path, AT_SYMLINK_NOFOLLOW, name, out, capacity);
     return got < 0 ? -errno : got;
 }
 
@@ -123,6 +161,24 @@ int guise_xattr_set(int descriptor, const char *name, const void *bytes, size_t 
         done = setxattr(path, name, bytes, length, 0);
     }
     return done < 0 ? -errno : 0;
+}
+
+void guise_stat_convert(const struct statx *from, struct stat *to) {
+    *to = (struct stat){
+        .st_dev = makedev(from->stx_dev_major, from->stx_dev_minor),
+        .st_ino = from->stx_ino,
+        .st_mode = from->stx_mode,
+        .st_nlink = from->stx_nlink,
+        .st_uid = from->stx_uid,
+        .st_gid = from->stx_gid,
+        .st_rdev = makedev(from->stx_rdev_major, from->stx_rdev_minor),
+        .st_size = (off_t)from->stx_size,
+        .st_blksize = (blksize_t)from->stx_blksize,
+        .st_blocks = (blkcnt_t)from->stx_blocks,
+        .st_atim = {from->stx_atime.tv_sec, from->stx_atime.tv_nsec},
+        .st_mtim = {from->stx_mtime.tv_sec, from->stx_mtime.tv_nsec},
+        .st_ctim = {from->stx_ctime.tv_sec, from->stx_ctime.tv_nsec},
+    };
 }
 
 int guise_memfd_sealed(const char *name, size_t size) {

@@ -52,6 +52,91 @@ struct PlaceTests {
         }
     }
 
+    @Test("one client's groups are gone when the next one's call is made")
+    func groups() throws {
+        try onScene { (scene) throws in
+            let (one, other) = (FreshUsers.take(), FreshUsers.take())
+            let folder = scene.stage.folder("shared", mode: 0o770)
+            chown(folder, 0, one)
+            let member = try Client(
+                scene.stage, as: scene.alice, groups: [one, other], to: scene.service.socket)
+            let stranger = try Client(scene.stage, as: scene.bob, groups: [other], to: scene.service.socket)
+            for round in 0..<8 {
+                let file = try scene.stage.file("shared/\(round)", "x", mode: 0o666)
+                let unlink = "syscall \(SYS_unlink) @\(file)"
+                for outsider in [stranger, scene.client, scene.bobs] {
+                    #expect(try outsider.acting(unlink).errno == EACCES)
+                }
+                #expect(try member.acting(unlink).errno == nil)
+                #expect(access(file, F_OK) != 0)
+            }
+        }
+    }
+
+    @Test("a file that opened before opens by what it is and says now", arguments: ["again", "sub/again"])
+    func again(name: String) throws {
+        try onScene { (scene) throws in
+            let (stage, client) = (scene.stage, scene.client)
+            let hers = Stage.fill("O:{alice}G:SYD:(A;;FA;;;SY)(A;;FA;;;{alice})", [scene.alice])
+            let nobodys = "O:SYG:SYD:(A;;FA;;;SY)"
+            try stage.managedFolder(scene.root + "/sub", hers)
+            let path = scene.root + "/" + name
+            /// Puts something else where the file was, and the file back afterwards.
+            func instead(_ make: () throws -> Void, _ body: () throws -> Void) throws {
+                try stage.managedFile(path, "x", hers)
+                for _ in 0..<4 { #expect(try client.acting("cat \(path)").value == "x") }
+                unlink(path)
+                try make()
+                try body()
+                unlink(path)
+            }
+            try stage.managedFile(path, "x", hers)
+            for _ in 0..<4 {
+                #expect(try client.acting("cat \(path)").value == "x")
+                try stage.describe(path, nobodys)
+                #expect(try client.acting("cat \(path)").errno == EACCES)
+                try stage.describe(path, hers)
+            }
+            try instead({ try stage.managedFile(path, "other", hers) }) { () throws in
+                #expect(try client.acting("cat \(path)").value == "other")
+            }
+            try instead({ try "bare".write(toFile: path, atomically: false, encoding: .utf8) }) { () throws in
+                #expect(try client.acting("cat \(path)").errno == EACCES)
+            }
+            try instead({}) { () throws in
+                #expect(try client.acting("cat \(path)").errno == ENOENT)
+            }
+            try stage.managedFile(scene.root + "/secret", "secret", nobodys)
+            try instead({ symlink(scene.root + "/secret", path) }) { () throws in
+                #expect(try client.acting("cat \(path)").errno == EACCES)
+            }
+            try instead({
+                mknod(path, S_IFCHR | 0o666, 0x103)
+                try stage.describe(path, hers)
+            }) { () throws in
+                #expect(try client.acting("cat \(path)").errno == EACCES)
+            }
+            try instead({
+                mkfifo(path, 0o600)
+                try stage.describe(path, hers)
+            }) { () throws in
+                _ = try client.ask("impersonate")
+                try client.send("open \(path) \(Flags.read)")
+                usleep(50_000)
+                let writer = open(path, O_WRONLY | O_CLOEXEC)
+                #expect(try client.reply().number != nil)
+                close(writer)
+                _ = try client.ask("revert")
+            }
+            // By the authority itself.
+            try stage.managedFile(path, "x", hers)
+            #expect(try client.acting("cat \(path)").value == "x")
+            #expect(try client.acting("syscall \(SYS_rename) @\(path) @\(scene.root)/moved").errno == nil)
+            #expect(try client.acting("cat \(path)").errno == ENOENT)
+            #expect(try client.acting("cat \(scene.root)/moved").value == "x")
+        }
+    }
+
     @Test("an object with a descriptor in a Unix place has to pass both")
     func both() throws {
         try onScene { (scene) throws in

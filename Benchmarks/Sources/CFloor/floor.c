@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -22,6 +23,14 @@
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
 #endif
 
+static int result(int value) { return value < 0 ? -errno : value; }
+
+// Puts a descriptor into the caller's table; returns its number there.
+static int give(int listener, uint64_t id, int descriptor) {
+    struct seccomp_notif_addfd add = {.id = id, .srcfd = (uint32_t)descriptor, .newfd_flags = O_CLOEXEC};
+    return result(ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add));
+}
+
 // Nothing is checked that a mediator could not do without: this is a floor, not a mediator.
 static void mediate(int listener, int continues) {
     char path[4096];
@@ -33,33 +42,40 @@ static void mediate(int listener, int continues) {
             return;
         }
         struct seccomp_notif_resp response = {.id = trap.id};
+        const uint64_t *arguments = (const uint64_t *)trap.data.args;
+        struct iovec local = {path, sizeof path};
+        struct iovec remote = {(void *)(uintptr_t)arguments[1], 4096 - (arguments[1] & 4095)};
+        int found = -1, done;
         if (continues) {
             response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+            done = 0;
+        } else if (process_vm_readv((pid_t)trap.pid, &local, 1, &remote, 1, 0) <= 0) {
+            done = -EFAULT;
+        } else if (trap.data.nr == SYS_newfstatat) {
+            struct stat status;
+            done = result(fstatat((int)arguments[0], path, &status, (int)arguments[3]));
+            local = (struct iovec){&status, sizeof status};
+            remote = (struct iovec){(void *)(uintptr_t)arguments[2], sizeof status};
+            if (done == 0 && process_vm_writev((pid_t)trap.pid, &local, 1, &remote, 1, 0) <= 0) done = -EFAULT;
+        } else if (trap.data.nr == SYS_unlinkat) {
+            done = result(unlinkat((int)arguments[0], path, (int)arguments[2]));
         } else {
-            uint64_t address = trap.data.args[1];
-            struct iovec local = {path, sizeof path};
-            struct iovec remote = {(void *)(uintptr_t)address, 4096 - (address & 4095)};
-            if (process_vm_readv((pid_t)trap.pid, &local, 1, &remote, 1, 0) <= 0) {
-                response.error = -EFAULT;
-            } else {
-                int found = openat((int)trap.data.args[0], path, (int)trap.data.args[2], 0);
-                struct seccomp_notif_addfd add = {.id = trap.id, .srcfd = (uint32_t)found, .newfd_flags = O_CLOEXEC};
-                int number = found < 0 ? -1 : ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
-                if (number < 0) response.error = -errno;
-                else response.val = number;
-                ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
-                if (found >= 0) close(found);
-                continue;
-            }
+            found = result(openat((int)arguments[0], path, (int)arguments[2], 0));
+            done = found < 0 ? found : give(listener, trap.id, found);
         }
+        if (done < 0) response.error = done;
+        else response.val = done;
         ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+        if (found >= 0) close(found);
     }
 }
 
 int floor_install(int continues) {
     struct sock_filter program[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_newfstatat, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unlinkat, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
@@ -44,6 +46,38 @@ double bench_open_close_as(const char *path, int count, uid_t uid, gid_t gid) {
             syscall(SYS_setgroups, 0, NULL))
             return -errno;
     }
+    return (bench_now() - start) / count;
+}
+
+static const char *numbered(char *out, size_t size, const char *path, int number) {
+    snprintf(out, size, "%s%d", path, number);
+    return out;
+}
+
+double bench_create(const char *path, int count) {
+    char name[256];
+    double start = bench_now();
+    for (int i = 0; i < count; i++) {
+        int file = open(numbered(name, sizeof name, path, i), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (file < 0) return -errno;
+        close(file);
+    }
+    return (bench_now() - start) / count;
+}
+
+double bench_stat(const char *path, int count) {
+    struct stat status;
+    double start = bench_now();
+    for (int i = 0; i < count; i++)
+        if (syscall(SYS_newfstatat, AT_FDCWD, path, &status, 0) < 0) return -errno;
+    return (bench_now() - start) / count;
+}
+
+double bench_unlink(const char *path, int count) {
+    char name[256];
+    double start = bench_now();
+    for (int i = 0; i < count; i++)
+        if (syscall(SYS_unlinkat, AT_FDCWD, numbered(name, sizeof name, path, i), 0) < 0) return -errno;
     return (bench_now() - start) / count;
 }
 

@@ -45,16 +45,18 @@ struct Suite {
     /// Takes down and prints a measurement made elsewhere.
     ///
     /// - Parameters:
+    ///   - median: of the samples, where the figure is not that.
     ///   - limit: the most nanoseconds one operation may take, if there is such a promise.
     ///   - baseline: the name of an earlier measurement to give the ratio to.
     ///   - ratio: the most that it may be of its baseline, if there is such a promise.
     mutating func record(
-        _ name: String, _ nanoseconds: Double, allocations: Int? = nil, limit: Double? = nil,
-        baseline: String? = nil, atMost ratio: Double? = nil
+        _ name: String, _ nanoseconds: Double, median: Double? = nil, allocations: Int? = nil,
+        limit: Double? = nil, baseline: String? = nil, atMost ratio: Double? = nil
     ) {
         measurements.append(Measurement(name: name, nanoseconds: nanoseconds, allocations: allocations ?? 0))
         var line = "  " + name + String(repeating: " ", count: max(1, 52 - name.count))
         line += "\(Self.text(nanoseconds)) ns"
+        if let median { line += " (median \(Self.text(median)))" }
         if let allocations { line += "  \(allocations) alloc" }
         if let baseline, let other = measurements.first(where: { $0.name == baseline }) {
             let times = nanoseconds / other.nanoseconds

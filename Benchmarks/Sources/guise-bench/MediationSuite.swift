@@ -34,16 +34,72 @@ func mediationSuite() throws {
         defer { _ = try? acting.ask("revert") }
         return try acting.measure("open \(count) \(stage.managedFile)")
     }
+    func made(_ count: Int, _ path: String) throws {
+        try acting.ask("impersonate")
+        defer { _ = try? acting.ask("revert") }
+        try acting.ask("create \(count) \(path)")
+    }
+    turns.add("floor, stat") { try floor.measure("stat \(count) \(stage.unixFile)") }
+    // A file with a descriptor takes the file system longer to remove.
+    for (place, scratch) in [("Unix place", stage.unixScratch), ("managed root", stage.managedScratch)] {
+        turns.add("floor, unlink, \(place)") {
+            try made(count, scratch)
+            return try floor.measure("unlink \(count) \(scratch)")
+        }
+    }
+    for (place, file, scratch) in [
+        ("Unix place", stage.unixFile, stage.unixScratch),
+        ("managed root", stage.managedFile, stage.managedScratch),
+    ] {
+        turns.add("impersonating, stat, \(place)") {
+            try acting.ask("impersonate")
+            defer { _ = try? acting.ask("revert") }
+            return try acting.measure("stat \(count) \(file)")
+        }
+        turns.add("impersonating, unlink, \(place)") {
+            try made(count, scratch)
+            try acting.ask("impersonate")
+            defer { _ = try? acting.ask("revert") }
+            return try acting.measure("unlink \(count) \(scratch)")
+        }
+    }
+    for threads in threadCounts {
+        turns.add("\(threads) threads") {
+            try acting.measure("open-at-once \(4 * count) \(stage.unixFile) \(threads)")
+        }
+    }
     try turns.run()
     func record(_ name: String, baseline: String? = nil, atMost ratio: Double? = nil) {
         guard let result = turns.results[name] else { return }
-        suite.record(name, result, baseline: baseline, atMost: ratio)
+        suite.record(
+            name, result, median: turns.medians[name], baseline: baseline, atMost: ratio)
     }
     record("bare")
     record("setgroups + setresgid + setresuid and back", baseline: "bare")
     record("floor, continued", baseline: "bare")
-    record("not impersonating", baseline: "floor, continued")
+    record("not impersonating", baseline: "floor, continued", atMost: 1.2)
     record("floor, opened", baseline: "bare")
     record("impersonating, Unix place", baseline: "floor, opened", atMost: 1.5)
+    record(
+        "impersonating, Unix place", baseline: "setgroups + setresgid + setresuid and back")
     record("impersonating, managed root", baseline: "floor, opened", atMost: 1.5)
+    record("floor, stat")
+    for place in ["Unix place", "managed root"] {
+        record("impersonating, stat, \(place)", baseline: "floor, stat", atMost: 1.5)
+    }
+    for place in ["Unix place", "managed root"] {
+        record("floor, unlink, \(place)")
+        record("impersonating, unlink, \(place)", baseline: "floor, unlink, \(place)", atMost: 1.5)
+    }
+
+    var throughput = Suite("mediation: opens of one service at once, impersonating, Unix place")
+    for threads in threadCounts {
+        let name = "\(threads) threads"
+        guard let took = turns.results[name] else { continue }
+        throughput.record(
+            name, took, median: turns.medians[name], baseline: "\(threadCounts[0]) threads")
+        print("    \(Int(1e9 / took)) opens per second")
+    }
 }
+
+private let threadCounts = [1, 2, 8, 64]

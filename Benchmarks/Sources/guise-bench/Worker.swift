@@ -1,6 +1,7 @@
 import CFloor
 import Glibc
 import Guise
+import Synchronization
 
 /// One of the processes that are measured: this program, started again. It takes commands from its input.
 final class Worker {
@@ -77,6 +78,14 @@ final class Worker {
         switch words[0] {
         case "open":
             return "\(bench_open_close(words[2], count))"
+        case "create":
+            return "\(bench_create(words[2], count))"
+        case "stat":
+            return "\(bench_stat(words[2], count))"
+        case "unlink":
+            return "\(bench_unlink(words[2], count))"
+        case "open-at-once":
+            return "\(try openAtOnce(threads: Int(words[3]) ?? 1, words[2], count))"
         case "open-as":
             return "\(bench_open_close_as(words[2], count, UInt32(words[3]) ?? 0, UInt32(words[3]) ?? 0))"
         case "connect":
@@ -121,6 +130,52 @@ final class Worker {
             try impersonate(try listener.accept())
             revertToSelf()
         }
+    }
+
+    /// Opens and closes `count` times, shared among so many threads that all act as the client. Returns the nanoseconds
+    /// of one: the time from the first to the last by their number.
+    private func openAtOnce(threads: Int, _ path: String, _ count: Int32) throws -> Double {
+        final class Shared: @unchecked Sendable {
+            let connection: Connection
+            let path: String
+            let each: Int32
+            let failed = Atomic(false)
+            let start = UnsafeMutablePointer<pthread_barrier_t>.allocate(capacity: 1)
+            init(_ connection: Connection, _ path: String, _ each: Int32, _ threads: Int) {
+                (self.connection, self.path, self.each) = (connection, path, each)
+                pthread_barrier_init(start, nil, UInt32(threads + 1))
+            }
+            deinit { start.deallocate() }
+        }
+        let shared = Shared(connection!, path, max(1, count / Int32(threads)), threads)
+        var handles: [pthread_t] = []
+        for _ in 0..<threads {
+            var handle = pthread_t()
+            let error = pthread_create(
+                &handle, nil,
+                { argument in
+                    let shared = Unmanaged<Shared>.fromOpaque(argument!).takeRetainedValue()
+                    let acts = (try? shared.connection.impersonate()) != nil
+                    // All are there; now all may go.
+                    pthread_barrier_wait(shared.start)
+                    pthread_barrier_wait(shared.start)
+                    if !acts || bench_open_close(shared.path, shared.each) < 0 {
+                        shared.failed.store(true, ordering: .relaxed)
+                    }
+                    revertToSelf()
+                    return nil
+                }, Unmanaged.passRetained(shared).toOpaque())
+            // Those that are there wait for ever: the process is of no more use.
+            guard error == 0 else { throw BenchError("pthread_create: \(String(cString: strerror(error)))") }
+            handles.append(handle)
+        }
+        pthread_barrier_wait(shared.start)
+        let start = bench_now()
+        pthread_barrier_wait(shared.start)
+        for handle in handles { pthread_join(handle, nil) }
+        let took = bench_now() - start
+        guard !shared.failed.load(ordering: .relaxed) else { throw BenchError("a thread could not open") }
+        return took / Double(Int32(threads) * shared.each)
     }
 
     // MARK: Lines, by read and write alone: nothing here may trap.

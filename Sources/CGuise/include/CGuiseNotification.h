@@ -24,7 +24,7 @@ bool guise_notification_is_pending(int listener, uint64_t id);
 bool guise_notification_is_listener(int descriptor);
 
 // The three answers: a result (or a negative errno), "let the kernel do it", and a descriptor put into the
-// caller's table, whose number then is the result.
+// caller's table, whose number then is the result. The descriptor is closed here in any case.
 int guise_notification_answer(int listener, uint64_t id, int64_t value, int32_t error);
 int guise_notification_continue(int listener, uint64_t id);
 int guise_notification_answer_descriptor(int listener, uint64_t id, int descriptor, bool close_on_exec);

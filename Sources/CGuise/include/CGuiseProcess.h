@@ -24,9 +24,15 @@ ssize_t guise_memory_read_string(int32_t tid, uint64_t address, char *out, size_
 ssize_t guise_memory_write(int32_t tid, uint64_t address, const void *bytes, size_t length);
 
 int guise_openat2(int directory, const char *path, const struct open_how *how);
+// Opens what a descriptor stands for, O_PATH included, once more.
+int guise_reopen(int descriptor, const struct open_how *how);
 int guise_stat(int directory, const char *path, int flags, struct statx *out);
+// What stat(2) says instead.
+void guise_stat_convert(const struct statx *from, struct stat *to);
 // The extended attribute of whatever the descriptor stands for, O_PATH included. -ENODATA: none.
 ssize_t guise_xattr_get(int descriptor, const char *name, void *out, size_t capacity);
+// The same, quicker for a descriptor that was opened with O_PATH and slower for any other.
+ssize_t guise_xattr_get_path(int descriptor, const char *name, void *out, size_t capacity);
 // The same of whatever the path stands for, a link itself. -ENOSYS before Linux 6.13.
 ssize_t guise_xattr_get_at(int directory, const char *path, const char *name, void *out, size_t capacity);
 int guise_xattr_set(int descriptor, const char *name, const void *bytes, size_t length);

@@ -16,7 +16,7 @@ struct FileCalls {
     /// leaves the matter to the kernel.
     func require(_ rights: AccessMask<FileKind>, on located: Located) throws(FileError) {
         guard rights != [] else { return }
-        let stored = StoredDescriptor.read(of: located.number) { bytes -> Bool? in
+        let stored = StoredDescriptor.read(of: located.number, isPath: true) { bytes -> Bool? in
             (try? AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights))?.isAllowed
         }
         switch stored {
@@ -83,13 +83,18 @@ struct FileCalls {
     func remove(_ entry: LocatedEntry, isDirectory: Bool) throws(FileError) {
         let flags = isDirectory ? AT_REMOVEDIR : 0
         guard entry.directory.isManaged else {
-            try checkOwnDescriptor(of: entry, .delete)
+            if isDirectory {
+                try checkOwnDescriptor(of: entry, .delete)
+            } else {
+                try checkOwnDescriptor(ofFile: entry, .delete)
+            }
             return try asCaller { unlinkat(entry.directory.number, entry.name, flags) }
         }
         let object = try present(entry)
         try requireRemoval(of: object, from: entry.directory)
         if entry.endsInSlash, !isDirectory { throw FileError(object.status.isDirectory ? EISDIR : ENOTDIR) }
         try asAuthority { unlinkat(entry.directory.number, entry.name, flags) }
+        opener.roots.noteChange()
     }
 
     private func requireRemoval(of object: Located, from directory: Located) throws(FileError) {
@@ -116,6 +121,25 @@ struct FileCalls {
         guard !isDots(entry.name), let object = try opener.child(entry, as: caller) else { return }
         if object.isManaged { throw FileError(EBUSY) }
         try require(rights, on: object)
+    }
+
+    /// The same at half the cost where a directory would be refused by the kernel. The object is no more held on to
+    /// than the kernel does, which removes by the name, too.
+    private func checkOwnDescriptor(ofFile entry: LocatedEntry, _ rights: AccessMask<FileKind>)
+        throws(FileError)
+    {
+        guard !isDots(entry.name) else { return }
+        let stored = StoredDescriptor.read(at: entry.directory.number, entry.name) { bytes -> Bool in
+            (try? AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights))?.isAllowed
+                == true
+        }
+        switch stored {
+        case .success(true): return
+        case .success(false):
+            throw FileError(EACCES, rule: "the security descriptor does not grant \(rights)")
+        case .failure(let failure) where [ENODATA, EOPNOTSUPP, ENOENT].contains(failure.errno): return
+        case .failure: try checkOwnDescriptor(of: entry, rights)
+        }
     }
 
     /// mkdir(2): ADD_SUBDIRECTORY on the directory.
@@ -238,6 +262,7 @@ struct FileCalls {
         try asAuthority {
             guise_renameat2(old.directory.number, old.name, new.directory.number, new.name, flags)
         }
+        opener.roots.noteChange()
     }
 
     /// link(2): WRITE_ATTRIBUTES on the object, ADD_FILE on the directory. The object keeps its descriptor, so

@@ -135,6 +135,10 @@ final class FileOpener {
 
     /// The usual case of ``openBelow(_:_:_:_:_:_:)`` at half its cost: a regular file that is there and may be
     /// opened. nil: whatever else it is, it has to be found out the long way.
+    ///
+    /// Opening has effects of its own (a lease is broken, a device starts, a FIFO's other end wakes up), so nothing is
+    /// opened that is not expected to be a file whose descriptor allows it. Something else may stand there by then:
+    /// what was opened decides.
     private func openFile(
         _ root: OpenRoot, _ path: UnsafeBufferPointer<CChar>, from start: Int, _ request: OpenRequest,
         _ caller: Caller
@@ -142,53 +146,77 @@ final class FileOpener {
         let flag = OpenRequest.Flag.self
         let special = flag.exclusive | flag.truncate | flag.temporary | flag.path | flag.directory
         guard !request.has(special) else { return nil }
-        guard let slash = path[start...].lastIndex(of: 0x2F) else {
-            return openFile(root.descriptor, path.baseAddress! + start, request, caller)
+        let rights = request.rights(onDirectory: false)
+        let asked = Foreseen.Question(
+            root, UnsafeBufferPointer(rebasing: path[start...]), rights, caller.token, roots)
+        if foreseen.contains(asked) {
+            if let file = openFile(root.descriptor, path.baseAddress! + start, request, rights, caller) {
+                return file
+            }
+            foreseen.remove(asked)
         }
-        // Only openat2 can be kept from following links, so the last name is asked about in its own directory.
-        let directory = withUnsafeTemporaryAllocation(of: CChar.self, capacity: slash - start + 1) { parent in
-            memcpy(parent.baseAddress!, path.baseAddress! + start, slash - start)
-            parent[slash - start] = 0
-            return files.openAsAuthority(
-                root.descriptor, parent.baseAddress!,
-                open_how(flag.path | flag.directory, resolve: Self.staysBelow))
-        }
-        guard directory >= 0 else { return nil }
-        defer { close(directory) }
-        return openFile(directory, path.baseAddress! + slash + 1, request, caller)
+        guard let file = openUnforeseen(root, path, from: start, request, rights, caller) else { return nil }
+        foreseen.insert(asked)
+        return file
     }
 
-    /// Opening has effects of its own (a lease is broken, a device starts), so nothing is opened unless what the
-    /// name stands for is a file whose descriptor allows it. Something else may stand there by then: the
-    /// descriptor of what was opened decides.
-    private func openFile(
-        _ directory: Int32, _ name: UnsafePointer<CChar>, _ request: OpenRequest, _ caller: Caller
+    /// Asks what a name stands for before it is opened.
+    private func openUnforeseen(
+        _ root: OpenRoot, _ path: UnsafeBufferPointer<CChar>, from start: Int, _ request: OpenRequest,
+        _ rights: AccessMask<FileKind>, _ caller: Caller
     ) -> Int32? {
         let flag = OpenRequest.Flag.self
+        var directory = root.descriptor
+        var name = path.baseAddress! + start
+        defer { if directory != root.descriptor { close(directory) } }
+        if let slash = path[start...].lastIndex(of: 0x2F) {
+            // Only openat2 can be kept from following links, so the last name is asked about in its own directory.
+            let found = withUnsafeTemporaryAllocation(of: CChar.self, capacity: slash - start + 1) { parent in
+                memcpy(parent.baseAddress!, name, slash - start)
+                parent[slash - start] = 0
+                return files.openAsAuthority(
+                    root.descriptor, parent.baseAddress!,
+                    open_how(flag.path | flag.directory, resolve: Self.staysBelow))
+            }
+            guard found >= 0 else { return nil }
+            directory = found
+            name = path.baseAddress! + slash + 1
+        }
         var status = statx()
         guard guise_stat(directory, name, GUISE_AT_SYMLINK_NOFOLLOW | GUISE_AT_NO_AUTOMOUNT, &status) == 0,
-            status.isRegular
+            status.isRegular,
+            case .success(true) = StoredDescriptor.read(
+                at: directory, name, { Self.isAllowed($0, rights, caller) })
         else { return nil }
-        let rights = request.rights(onDirectory: false)
-        func isAllowed(_ bytes: UnsafeRawBufferPointer) -> Bool {
-            (try? AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights))?.isAllowed
-                == true
-        }
-        let asked = Foreseen.Question(status, rights, caller.token)
-        guard foreseen.contains(asked) || StoredDescriptor.read(at: directory, name, isAllowed) == true
-        else { return nil }
+        return openFile(directory, name, request, rights, caller)
+    }
+
+    /// Opens, without waiting; nil unless it is a regular file that may be opened.
+    private func openFile(
+        _ directory: Int32, _ name: UnsafePointer<CChar>, _ request: OpenRequest,
+        _ rights: AccessMask<FileKind>,
+        _ caller: Caller
+    ) -> Int32? {
+        let flag = OpenRequest.Flag.self
         let flags = request.flags & ~flag.create | flag.noFollow | flag.nonBlocking
         let found = files.openAsAuthority(directory, name, open_how(flags, resolve: Self.staysBelow))
         guard found >= 0 else { return nil }
+        var status = statx()
         guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0, status.isRegular,
-            case .success(true) = StoredDescriptor.read(of: found, isAllowed)
+            case .success(true) = StoredDescriptor.read(of: found, { Self.isAllowed($0, rights, caller) })
         else {
             close(found)
             return nil
         }
-        foreseen.insert(asked)
         if !request.has(flag.nonBlocking) { _ = guise_clear_nonblocking(found, flags) }
         return found
+    }
+
+    private static func isAllowed(
+        _ descriptor: UnsafeRawBufferPointer, _ rights: AccessMask<FileKind>, _ caller: Caller
+    ) -> Bool {
+        (try? AccessCheck<FileKind>.decide(descriptor, token: caller.token, desired: rights))?.isAllowed
+            == true
     }
 
     /// By the kernel's lookup as the caller; nil: walk it.
@@ -385,7 +413,8 @@ final class FileOpener {
     func refusal(
         of rights: AccessMask<FileKind>, on object: Int32, _ caller: Caller
     ) -> Outcome? {
-        let decision = StoredDescriptor.read(of: object) { bytes -> Result<Bool, AccessCheckError> in
+        let decision = StoredDescriptor.read(of: object, isPath: true) {
+            bytes -> Result<Bool, AccessCheckError> in
             do throws(AccessCheckError) {
                 return .success(
                     try AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights).isAllowed)
@@ -414,9 +443,7 @@ final class FileOpener {
             OpenRequest.Flag.create | OpenRequest.Flag.exclusive | OpenRequest.Flag.noFollow
             | OpenRequest.Flag.temporary
         let flags = request.flags & ~dropped
-        let again = "/proc/self/fd/\(object)".withCString { path in
-            files.openAsAuthority(AT_FDCWD, path, open_how(flags))
-        }
+        let again = files.reopenAsAuthority(object, open_how(flags))
         return again >= 0 ? .descriptor(again) : .failed(-again)
     }
 

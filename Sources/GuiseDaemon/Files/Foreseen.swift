@@ -1,40 +1,77 @@
 import AccessControl
-import CGuise
+import Glibc
 
-/// What descriptors allowed lately, to know what the next one is going to say. Never decides: a descriptor can
-/// have changed by then, so it is read again from what was opened.
+/// What was opened lately below managed roots, to know what comes of opening it once more. Never decides: something
+/// else may be there by now, so that is asked of what was opened.
 struct Foreseen {
-    /// May this token have these rights on this file, as it was last changed?
-    struct Question: Equatable {
+    /// May this token open this name with these rights, as long as all names stand for what they do?
+    struct Question {
         fileprivate let device: UInt64
         fileprivate let inode: UInt64
-        fileprivate let changed: (seconds: Int64, nanoseconds: UInt32)
+        /// Below the root that these two are of.
+        fileprivate let path: UnsafeBufferPointer<CChar>
         fileprivate let rights: UInt32
         fileprivate let session: UInt64
         fileprivate let modification: UInt64
+        fileprivate let changeCount: UInt64
 
-        init(_ status: statx, _ rights: AccessMask<FileKind>, _ token: Token) {
-            device = status.device
-            inode = status.stx_ino
-            changed = (status.stx_ctime.tv_sec, status.stx_ctime.tv_nsec)
+        /// To be asked before the name is looked up; `path` has to outlive it.
+        init(
+            _ root: OpenRoot, _ path: UnsafeBufferPointer<CChar>, _ rights: AccessMask<FileKind>,
+            _ token: Token,
+            _ roots: ManagedRoots
+        ) {
+            device = root.device
+            inode = root.inode
+            self.path = path
             self.rights = rights.rawValue
             session = token.logonSession
             modification = token.modificationID
+            changeCount = roots.changeCount
         }
+    }
 
-        static func == (one: Question, other: Question) -> Bool {
-            one.inode == other.inode && one.device == other.device && one.changed == other.changed
-                && one.rights == other.rights && one.session == other.session
-                && one.modification == other.modification
+    private struct Answer {
+        // Not the root itself, which would keep its file system busy when it is no root any more.
+        let device: UInt64
+        let inode: UInt64
+        let path: [CChar]
+        let rights: UInt32
+        let session: UInt64
+        let modification: UInt64
+        let changeCount: UInt64
+
+        func fits(_ question: Question) -> Bool {
+            rights == question.rights && session == question.session && modification == question.modification
+                && changeCount == question.changeCount && device == question.device && inode == question.inode
+                && path.count == question.path.count
+                && path.withUnsafeBytes { memcmp($0.baseAddress!, question.path.baseAddress!, $0.count) == 0 }
         }
     }
 
     private static let size = 64
-    private var allowed = [Question?](repeating: nil, count: size)
+    private static let longest = 512
+    private var allowed = [Answer?](repeating: nil, count: size)
 
-    func contains(_ question: Question) -> Bool { allowed[Self.place(question)] == question }
+    func contains(_ question: Question) -> Bool { allowed[Self.place(question)]?.fits(question) ?? false }
 
-    mutating func insert(_ question: Question) { allowed[Self.place(question)] = question }
+    mutating func insert(_ question: Question) {
+        guard (1...Self.longest).contains(question.path.count) else { return }
+        allowed[Self.place(question)] = Answer(
+            device: question.device, inode: question.inode, path: Array(question.path),
+            rights: question.rights,
+            session: question.session,
+            modification: question.modification, changeCount: question.changeCount)
+    }
 
-    private static func place(_ question: Question) -> Int { Int(question.inode % UInt64(size)) }
+    mutating func remove(_ question: Question) { allowed[Self.place(question)] = nil }
+
+    private static func place(_ question: Question) -> Int {
+        // Names differ at their ends.
+        var hash = UInt64(question.path.count) ^ question.session
+        for byte in question.path.suffix(12) {
+            hash = (hash ^ UInt64(UInt8(bitPattern: byte))) &* 0x100_0000_01B3
+        }
+        return Int(hash >> 32) & (size - 1)
+    }
 }

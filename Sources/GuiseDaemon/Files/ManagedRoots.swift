@@ -44,9 +44,15 @@ extension statx {
 /// The managed roots of this machine.
 final class ManagedRoots: Sendable {
     private let roots = Mutex<[OpenRoot]>([])
+    private let changes = Atomic<UInt64>(0)
 
     func list() -> [OpenRoot] { roots.withLock { $0 } }
+    var isEmpty: Bool { roots.withLock { $0.isEmpty } }
     func replace(_ all: [OpenRoot]) { roots.withLock { $0 = all } }
+
+    /// Rises with every name under a managed root that comes to stand for something else, or nothing.
+    var changeCount: UInt64 { changes.load(ordering: .acquiring) }
+    func noteChange() { changes.add(1, ordering: .acquiringAndReleasing) }
 
     /// The root that a path names or leads through, as it is spelled, and where the rest of the path starts.
     /// A spelling with links or `..` in it may lead elsewhere; opening tells.

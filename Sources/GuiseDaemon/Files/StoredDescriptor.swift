@@ -18,25 +18,33 @@ enum StoredDescriptor {
     /// Held by whoever reads a descriptor and writes it back changed, so that no two changes meet.
     static let changes = Mutex(())
 
-    /// Reads the descriptor of what a path stands for: to know beforehand, not to decide. Whoever opens the path
-    /// may find something else there.
+    /// Reads the descriptor of what a path stands for, a link itself. Whoever uses the path afterwards may find something
+    /// else there.
+    ///
+    /// - Returns: what `body` returns, or an errno: ENODATA when the object carries none, ERANGE when it carries a long
+    ///   one, ENOSYS before Linux 6.13.
     static func read<Result>(
         at directory: Int32, _ path: UnsafePointer<CChar>, _ body: (UnsafeRawBufferPointer) -> Result
-    ) -> Result? {
+    ) -> Swift.Result<Result, Failure> {
         withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 8) { bytes in
             let length = guise_xattr_get_at(directory, path, name, bytes.baseAddress, bytes.count)
-            return length < 0 ? nil : body(UnsafeRawBufferPointer(rebasing: bytes[..<length]))
+            guard length >= 0 else { return .failure(Failure(errno: Int32(-length))) }
+            return .success(body(UnsafeRawBufferPointer(rebasing: bytes[..<length])))
         }
     }
 
     /// Reads the descriptor of an open object (O_PATH will do) and hands it to `body`, unchecked.
     ///
-    /// - Returns: what `body` returns, or a negative errno; -ENODATA when the object carries none.
+    /// - Parameter isPath: whether the object is open with O_PATH, to ask in the right way at once.
+    /// - Returns: what `body` returns, or an errno; ENODATA when the object carries none.
     static func read<Result>(
-        of descriptor: Int32, _ body: (UnsafeRawBufferPointer) -> Result
+        of descriptor: Int32, isPath: Bool = false, _ body: (UnsafeRawBufferPointer) -> Result
     ) -> Swift.Result<Result, Failure> {
         withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 8) { small in
-            let length = guise_xattr_get(descriptor, name, small.baseAddress, small.count)
+            let length =
+                isPath
+                ? guise_xattr_get_path(descriptor, name, small.baseAddress, small.count)
+                : guise_xattr_get(descriptor, name, small.baseAddress, small.count)
             if length >= 0 {
                 return .success(body(UnsafeRawBufferPointer(rebasing: small[..<length])))
             }

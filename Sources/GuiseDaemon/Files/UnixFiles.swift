@@ -48,6 +48,13 @@ final class UnixFiles {
         return guise_openat2(directory, path, &how)
     }
 
+    /// Opens what a descriptor stands for once more, as the authority.
+    func reopenAsAuthority(_ descriptor: Int32, _ how: open_how) -> Int32 {
+        var how = how
+        how.flags |= OpenRequest.Flag.closeOnExec
+        return guise_reopen(descriptor, &how)
+    }
+
     private func personality(_ user: UnixCredentials, _ ring: OpaquePointer) -> Int32? {
         if let known = personalities[user] { return known }
         if personalities.count >= Self.largestPersonalityCount {

@@ -6,11 +6,13 @@ import Glibc
 extension Mediator {
     /// While not impersonating the kernel does it, except where a path leads under a managed root.
     func handleForProcess(_ trap: Trap, _ call: FileCall) -> Verdict {
-        let leads = call.paths.contains { index, directory in
-            let length = trap.readPath(trap.argument(index), path)
-            return length >= 0
-                && leadsUnderManagedRoot(trap, directory.map { trap.int($0) } ?? AT_FDCWD, length)
-        }
+        let leads =
+            !context.roots.isEmpty
+            && call.paths.contains { index, directory in
+                let length = trap.readPath(trap.argument(index), path)
+                return length >= 0
+                    && leadsUnderManagedRoot(trap, directory.map { trap.int($0) } ?? AT_FDCWD, length)
+            }
         guard leads else {
             trap.proceed()
             return .answered
@@ -31,15 +33,19 @@ extension Mediator {
         }
         let caller = Caller(
             token: token, credentials: credentials, tid: trap.tid, umask: umask)
-        let work = FileCallWork(mediator: self, trap: trap, calls: FileCalls(opener: opener, caller: caller))
+        let work = FileCallWork(
+            mediator: self, trap: trap, calls: FileCalls(opener: opener, caller: caller),
+            changesNothing: call.changesNothing)
         do throws(FileError) {
             let result = try work.perform(call)
             trap.succeed(result)
         } catch {
+            let path = error.rule == nil ? nil : work.spelledPath(call)
+            let isPending = error.rule == nil || trap.isPending
             trap.fail(error.errno)
-            if let rule = error.rule {
+            if let rule = error.rule, isPending {
                 context.audit.denied(
-                    CallTable.name(trap.call), path: work.spelledPath(call), user: token.user,
+                    CallTable.name(trap.call), path: path, user: token.user,
                     service: trap.service.name, pid: caller.pid, tid: trap.tid, rule: rule)
             }
         }
@@ -52,6 +58,7 @@ private struct FileCallWork {
     let mediator: Mediator
     let trap: Trap
     let calls: FileCalls
+    let changesNothing: Bool
 
     private enum At {
         static let symlinkNoFollow: Int32 = 0x100
@@ -68,11 +75,11 @@ private struct FileCallWork {
 
     // MARK: Reading arguments
 
-    /// A path, without its terminator, which follows in memory.
-    private func text(_ index: Int) throws(FileError) -> [CChar] {
+    /// A path, without its terminator, which follows in memory; until the next one is read.
+    private func text(_ index: Int) throws(FileError) -> UnsafeBufferPointer<CChar> {
         let length = trap.readPath(trap.argument(index), mediator.path)
         guard length >= 0 else { throw FileError(Int32(-length)) }
-        return Array(mediator.path[..<length])
+        return UnsafeBufferPointer(rebasing: mediator.path[..<length])
     }
 
     private func memory(_ address: UInt64, _ size: Int) throws(FileError) -> [UInt8] {
@@ -83,13 +90,14 @@ private struct FileCallWork {
         return bytes
     }
 
-    /// Ends the reading of arguments: what was read was this thread's only if it still waits.
+    /// Ends the reading of arguments: what was read was this thread's only if it still waits. Where nothing is changed
+    /// the answer tells: a thread that is gone takes none, and gets nothing written.
     private func checkPending() throws(FileError) {
-        guard trap.isPending else { throw FileError(EINTR) }
+        guard changesNothing || trap.isPending else { throw FileError(EINTR) }
     }
 
     private func put(_ bytes: UnsafeRawBufferPointer, _ address: UInt64) throws(FileError) {
-        try checkPending()
+        guard trap.isPending else { throw FileError(EINTR) }
         guard
             bytes.isEmpty
                 || guise_memory_write(trap.tid, address, bytes.baseAddress, bytes.count) == bytes.count
@@ -128,16 +136,12 @@ private struct FileCallWork {
     }
 
     private func find<Found>(
-        _ spelled: [CChar], _ directory: Int32,
+        _ spelled: UnsafeBufferPointer<CChar>, _ directory: Int32,
         _ body: (UnsafeBufferPointer<CChar>, FileOpener.Start) throws(FileError) -> Found
     ) throws(FileError) -> Found {
-        let terminated = spelled + [0]
-        return try terminated.withUnsafeBufferPointer { whole throws(FileError) in
-            let path = UnsafeBufferPointer(rebasing: whole.dropLast())
-            let start = try mediator.start(of: path, in: directory, of: trap)
-            try checkPending()
-            return try body(path, start)
-        }
+        let start = try mediator.start(of: spelled, in: directory, of: trap)
+        try checkPending()
+        return try body(spelled, start)
     }
 
     /// What a descriptor of the caller stands for.
@@ -178,8 +182,8 @@ private struct FileCallWork {
         case .mkdirat: try calls.makeDirectory(try entry(1, in: 0), mode: UInt32(trap.int(2) & 0o7777))
         case .mknod: try calls.makeNode(try entry(0), mode: mode(1), device: trap.argument(2))
         case .mknodat: try calls.makeNode(try entry(1, in: 0), mode: mode(2), device: trap.argument(3))
-        case .symlink: try calls.makeLink(try entry(1), to: try text(0) + [0])
-        case .symlinkat: try calls.makeLink(try entry(2, in: 1), to: try text(0) + [0])
+        case .symlink: try calls.makeLink(try entry(1), to: Array(try text(0)) + [0])
+        case .symlinkat: try calls.makeLink(try entry(2, in: 1), to: Array(try text(0)) + [0])
         case .rename: try calls.rename(try entry(0), to: try entry(1), flags: 0)
         case .renameat: try calls.rename(try entry(1, in: 0), to: try entry(3, in: 2), flags: 0)
         case .renameat2:
@@ -242,17 +246,22 @@ private struct FileCallWork {
     private func writeStatus(of located: Located, _ index: Int, isOpen: Bool = false) throws(FileError) {
         if !isOpen { try calls.checkStatus(of: located) }
         var status = Glibc.stat()
-        guard fstat(located.number, &status) == 0 else { throw FileError(guise_errno()) }
+        withUnsafePointer(to: located.status) { guise_stat_convert($0, &status) }
         try put(status, trap.argument(index))
     }
 
     private func writeExtendedStatus(of located: Located, isOpen: Bool) throws(FileError) {
         if !isOpen { try calls.checkStatus(of: located) }
-        var status = CGuise.statx()
         let flags = trap.int(2) & ~At.symlinkNoFollow | GUISE_AT_EMPTY_PATH
-        guard
-            guise_statx(located.number, "", flags, UInt32(truncatingIfNeeded: trap.argument(3)), &status) == 0
-        else { throw FileError(guise_errno()) }
+        let mask = UInt32(truncatingIfNeeded: trap.argument(3))
+        var status = located.status
+        if mask & ~UInt32(STATX_BASIC_STATS) != 0
+            || flags & ~(GUISE_AT_NO_AUTOMOUNT | GUISE_AT_EMPTY_PATH) != 0
+        {
+            guard guise_statx(located.number, "", flags, mask, &status) == 0 else {
+                throw FileError(guise_errno())
+            }
+        }
         try put(status, trap.argument(4))
     }
 

@@ -56,6 +56,11 @@ final class Mediator {
     private func handleForProcess(_ trap: Trap, _ row: CallTable.Row, _ mayWait: Bool) -> Verdict {
         switch row {
         case .open, .creat, .openat, .openat2:
+            // Reading the path is half of what there is to do.
+            guard !context.roots.isEmpty else {
+                trap.proceed()
+                return .answered
+            }
             guard let request = openRequest(trap, row) else { return .answered }
             let length = trap.readPath(request.path, path)
             // The kernel says what is wrong with a path that cannot be read.
@@ -94,12 +99,11 @@ final class Mediator {
     /// kernel's to refuse: managed roots are closed to everybody but the authority.
     func leadsUnderManagedRoot(_ trap: Trap, _ directory: Int32, _ length: Int) -> Bool {
         let roots = context.roots
-        guard !roots.list().isEmpty, length > 0 else { return false }
+        guard length > 0, !roots.isEmpty else { return false }
         let spelled = UnsafeBufferPointer(rebasing: path[..<length])
         if spelled[0] == 0x2F {
             // Doubled slashes and dots spell a root in other ways.
-            return roots.root(spelledBy: spelled) != nil || spelled.starts(with: [0x2F, 0x2F])
-                || hasDots(spelled)
+            return roots.root(spelledBy: spelled) != nil || hasDots(spelled)
         }
         if directory == AT_FDCWD { return hasDots(spelled) }
         guard let start = kernelPath(of: directory, process: "\(trap.tid)") else { return false }
@@ -107,9 +111,12 @@ final class Mediator {
             || hasDots(spelled)
     }
 
+    /// Whether a path has a component that starts with a dot, or is empty.
     private func hasDots(_ path: UnsafeBufferPointer<CChar>) -> Bool {
         var before: CChar = 0x2F
-        for byte in path.drop(while: { $0 == 0x2F }) {
+        // A slash at the top is nothing special.
+        for index in (path[0] == 0x2F ? 1 : 0)..<path.count {
+            let byte = path[index]
             if before == 0x2F, byte == 0x2E || byte == 0x2F { return true }
             before = byte
         }
@@ -246,8 +253,10 @@ final class Mediator {
             guard let status = ThreadStatus(trap.tid) else { return .answered }
             umask = status.umask
         }
-        // What was read and opened so far was this thread's only if it still waits.
-        guard trap.isPending else { return .answered }
+        // What was read so far was this thread's only if it still waits. Where nothing is changed the answer tells:
+        // a thread that is gone takes none.
+        let changes = OpenRequest.Flag.create | OpenRequest.Flag.temporary | OpenRequest.Flag.truncate
+        guard !request.has(changes) || trap.isPending else { return .answered }
         let caller = Caller(
             token: token, credentials: credentials, tid: trap.tid, umask: umask)
         switch opener.open(spelled, from: start, request, as: caller, mayWait: mayWait) {
@@ -255,8 +264,9 @@ final class Mediator {
             trap.succeed(descriptor: descriptor, closeOnExec: request.has(OpenRequest.Flag.closeOnExec))
             return .answered
         case .failed(let error, let rule):
+            let isPending = rule == nil || trap.isPending
             trap.fail(error)
-            if let rule {
+            if let rule, isPending {
                 context.audit.denied(
                     CallTable.name(trap.call),
                     path: String(decoding: spelled.map(UInt8.init(bitPattern:)), as: UTF8.self),

@@ -17,7 +17,8 @@ package struct MediationContext: Sendable {
 /// One at a time waits for the next trap: the kernel wakes all that wait, for each trap, which would cost as
 /// much again as the trap does. Who takes a trap handles it and waits again. One more thread is on the
 /// lookout: when traps are not taken because a slow call holds the others up, or when they queue up, it joins
-/// in, and leaves the lookout to the next.
+/// in, and leaves the lookout to the next. While traps queue up as many may wait as there are processors: one
+/// that had to leave whenever it found another waiting would be missed at the next trap.
 final class MediatorPool: Sendable {
     /// The most threads that handle traps of one service at once. Past it traps wait their turn.
     static let largestThreadCount = 64
@@ -36,13 +37,20 @@ final class MediatorPool: Sendable {
     private static let queuedBeforeHelp = 8
     /// After so many traps in a row that had not, a thread leaves the work to another that took some, too.
     private static let calmBeforeRest = 32
+    /// After so many traps a thread looks whether it has to wait beside others, ...
+    private static let trapsBetweenLooks = 64
+    /// ... which it has when nobody else waited at so many of them, made by one thread after another.
+    private static let neededBetweenLooks = 16
     private static let processorCount = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
 
     private let service: MediatedService
     private let context: MediationContext
     private let state = Mutex(State())
-    /// Whether a thread waits for the next trap.
-    private let isSeatTaken = Atomic(false)
+    /// How many threads wait for the next trap, and how many may: one, unless the traps of several threads queue up.
+    private let seated = Atomic(0)
+    private let seats = Atomic(1)
+    /// The thread whose trap was taken last.
+    private let lastThread = Atomic<UInt32>(0)
     /// How many traps were taken so far.
     private let taken = Atomic<UInt64>(0)
     private let lookoutSleeps = Atomic(false)
@@ -117,15 +125,11 @@ final class MediatorPool: Sendable {
         var queued = 0
         var calm = 0
         var calmSince: UInt64 = 0
+        var looked = 0
+        var needed = 0
         var isSuperfluous = false
         while !service.hasEnded {
-            let hasSeat =
-                !isSuperfluous
-                && isSeatTaken.compareExchange(
-                    expected: false, desired: true, ordering: .acquiringAndReleasing
-                )
-                .exchanged
-            guard hasSeat else {
+            guard !isSuperfluous, takeSeat() else {
                 queued = 0
                 calm = 0
                 isSuperfluous = false
@@ -136,7 +140,7 @@ final class MediatorPool: Sendable {
             var notification = guise_notification()
             let error = guise_notification_receive(service.listener, &notification)
             let count = taken.add(1, ordering: .sequentiallyConsistent).newValue
-            isSeatTaken.store(false, ordering: .releasing)
+            let others = seated.subtract(1, ordering: .acquiringAndReleasing).newValue
             guard error == 0 else {
                 if error == -EINTR || error == -ENOENT { continue }
                 break
@@ -151,10 +155,21 @@ final class MediatorPool: Sendable {
             queued = isQueued ? queued + 1 : 0
             calm = isQueued ? 0 : calm + 1
             last = notification.tid
+            // Who made the call before this one, too, did so while its mediator was not back yet.
+            let isAnother =
+                lastThread.exchange(notification.tid, ordering: .relaxed) != notification.tid
+            if others == 0, isAnother { needed += 1 }
+            looked += 1
+            if looked == Self.trapsBetweenLooks {
+                if needed < Self.neededBetweenLooks { seats.store(1, ordering: .relaxed) }
+                looked = 0
+                needed = 0
+            }
             if calm == 0 { calmSince = count }
             if calm == Self.calmBeforeRest {
                 // Those who took none meanwhile may be held up, so the work is not left to them.
-                isSuperfluous = count - calmSince > UInt64(2 * calm)
+                isSuperfluous =
+                    count - calmSince > UInt64(2 * calm) && seats.load(ordering: .relaxed) == 1
                 calm = 0
                 calmSince = count
             }
@@ -175,6 +190,17 @@ final class MediatorPool: Sendable {
             state.count -= 1
             state.activeCount -= 1
         }
+    }
+
+    private func takeSeat() -> Bool {
+        var taken = seated.load(ordering: .relaxed)
+        while taken < seats.load(ordering: .relaxed) {
+            let attempt = seated.compareExchange(
+                expected: taken, desired: taken + 1, ordering: .acquiringAndReleasing)
+            if attempt.exchanged { return true }
+            taken = attempt.original
+        }
+        return false
     }
 
     private func now() -> Int {
@@ -251,7 +277,7 @@ final class MediatorPool: Sendable {
             if now != seen {
                 seen = now
                 quiet = 0
-            } else if !isSeatTaken.load(ordering: .acquiring) {
+            } else if seated.load(ordering: .acquiring) == 0 {
                 return
             } else {
                 quiet += 1
@@ -259,11 +285,13 @@ final class MediatorPool: Sendable {
         }
     }
 
-    /// Traps queue up: one thread more, if there is a processor for it.
+    /// Traps queue up: one thread more, if there is a processor for it, and as many may wait as there are.
     private func callForHelp() {
-        let mayHelp = state.withLock { state in
-            state.hasLookout && state.activeCount < Self.processorCount
+        let (mayHelp, count) = state.withLock { state in
+            let mayHelp = state.hasLookout && state.activeCount < Self.processorCount
+            return (mayHelp, min(state.activeCount + (mayHelp ? 1 : 0), Self.processorCount))
         }
+        seats.store(max(1, count), ordering: .relaxed)
         guard mayHelp else { return }
         helpIsWanted.store(true, ordering: .releasing)
         lookout.signal()

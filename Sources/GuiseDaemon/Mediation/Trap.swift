@@ -38,7 +38,6 @@ struct Trap {
     func succeed(descriptor: Int32, closeOnExec: Bool) {
         let error = guise_notification_answer_descriptor(
             service.listener, notification.id, descriptor, closeOnExec)
-        close(descriptor)
         // ENOENT: the thread is gone. Anything else, a full table above all, is the caller's to hear.
         if error < 0, error != -ENOENT { fail(-error) }
     }

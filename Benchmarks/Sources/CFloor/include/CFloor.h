@@ -4,9 +4,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-// Has every openat of the calling process carried out by a minimal mediator, a process forked here: receive,
-// then continue the call; or receive, process_vm_readv of the path, open, ADDFD, SEND. Both wake up
-// synchronously. The calling process must have one thread. Returns 0 or a negative errno.
+// Has every openat, newfstatat and unlinkat of the calling process carried out by a minimal mediator, a process forked
+// here: receive, then continue the call; or receive, process_vm_readv of the path, and then open, ADDFD, SEND, or
+// fstatat, process_vm_writev, SEND, or unlinkat, SEND. Both wake up synchronously. The calling process must have one
+// thread. Returns 0 or a negative errno.
 int floor_install(int continues);
 
 // Opens (for reading) and closes `path` `count` times and returns the nanoseconds of one, or a negative errno.
@@ -15,6 +16,13 @@ double bench_open_close(const char *path, int count);
 // The same, with the calling thread taking on the user before and root's credentials after each open+close,
 // by raw setgroups, setresgid and setresuid.
 double bench_open_close_as(const char *path, int count, uid_t uid, gid_t gid);
+
+// Makes `count` files, `path` and a number each.
+double bench_create(const char *path, int count);
+
+// newfstatat(2), and unlinkat(2) of the files that bench_create made.
+double bench_stat(const char *path, int count);
+double bench_unlink(const char *path, int count);
 
 // Connects to the Unix socket `path` `count` times, waits each time for the server to close, and returns the
 // nanoseconds of one, or a negative errno.
