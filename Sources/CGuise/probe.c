@@ -102,7 +102,8 @@ static void mediate(int listener, int from, struct guise_trial *out) {
     if (out->answer < 0) return;
     out->descriptor = receive(listener, &call);
     if (out->descriptor < 0) return;
-    out->descriptor = guise_notification_answer_descriptor(listener, call.id, from, true);
+    int copy = guise_duplicate(from);
+    out->descriptor = copy < 0 ? copy : guise_notification_answer_descriptor(listener, call.id, copy, true);
     // A call that was not answered waits on; the child is killed.
     if (out->descriptor < 0) return;
     int error = take(from, &outcome, sizeof outcome);
