@@ -38,7 +38,15 @@ extension Connection {
         }
         let executor = IdentityExecutor(capture: capture, handle: handle)
         authority.page.hasActingTasks = true
-        return try await withTaskExecutorPreference(executor, operation: body)
+        return try await withTaskExecutorPreference(executor) {
+            // A function that is only called as an async one would not change threads by itself.
+            guard executor.isCurrent else {
+                throw GuiseError.tasksNotFollowed(
+                    "this program's Swift runtime does not run a task where it was told to, so it cannot act as a"
+                        + " client; impersonate on threads")
+            }
+            return try await body()
+        }
     }
 }
 
@@ -62,9 +70,12 @@ final class IdentityExecutor: TaskExecutor {
         let job = UnownedJob(job)
         DispatchQueue.global().async {
             job.runSynchronously(on: self.asUnownedTaskExecutor())
-            ThreadIdentity.clear(body: self.mark.body)
+            ThreadIdentity.clearBodies()
         }
     }
+
+    /// Whether the calling thread runs a task of this body.
+    var isCurrent: Bool { Self.currentBody == mark.body }
 
     /// The body whose task the calling thread runs; 0 for none.
     @inline(__always)
@@ -78,7 +89,11 @@ final class IdentityExecutor: TaskExecutor {
 
     /// Where the runtime leaves word of the executor whose job a thread runs; nil when that is not beyond doubt.
     static let trail: guise_task_trail? = {
-        guard var first = Probe.look(), let second = Probe.look(), first.word == second.word,
+        // The first thread is kept until the second has looked, so that they are two.
+        let end = DispatchSemaphore(value: 0)
+        let seen = (Probe.look(until: end), Probe.look(until: end))
+        for _ in 0..<2 { end.signal() }
+        guard var first = seen.0, let second = seen.1, first.word == second.word,
             first.executor == second.executor
         else { return nil }
         guise_task_trail_use(&first, UnsafeRawPointer(bitPattern: UInt(kind)))
@@ -93,7 +108,8 @@ private final class Probe: TaskExecutor {
         startThread { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }
 
-    static func look() -> guise_task_trail? {
+    /// - Parameter end: what the thread waits for after it has looked.
+    static func look(until end: DispatchSemaphore) -> guise_task_trail? {
         let probe = Probe()
         let found = Mutex<guise_task_trail?>(nil)
         let done = DispatchSemaphore(value: 0)
@@ -103,8 +119,12 @@ private final class Probe: TaskExecutor {
                 found.withLock { $0 = trail }
             }
             done.signal()
+            wait(for: end)
         }
         done.wait()
         return found.withLock { $0 }
     }
+
+    /// On a thread that nothing else needs.
+    private static func wait(for semaphore: DispatchSemaphore) { semaphore.wait() }
 }

@@ -31,8 +31,9 @@ public final class Authority: Sendable {
 
     private static let attached = Mutex<Authority?>(nil)
     private static let generations = Atomic<UInt32>(0)
-    /// 16 bytes in this process's private memory. They are gone after exec, which is how the authority tells.
-    private nonisolated(unsafe) static let nonce = UnsafeMutablePointer<UInt8>.allocate(capacity: 16)
+    /// 16 bytes in this process's private memory. They are gone after exec, which is how the authority tells. They stay
+    /// when the attachment ends: a thread that still acts under it has to be known.
+    private nonisolated(unsafe) let nonce = UnsafeMutablePointer<UInt8>.allocate(capacity: 16)
 
     /// The attachment of this process; nil before it attached.
     public static var current: Authority? { attached.withLock { $0 } }
@@ -71,14 +72,14 @@ public final class Authority: Sendable {
         }
         client = try AuthorityClient(runtimeDirectory: runtimeDirectory)
         var random = SystemRandomNumberGenerator()
-        for index in 0..<16 { Self.nonce[index] = UInt8.random(in: 0...255, using: &random) }
+        for index in 0..<16 { nonce[index] = UInt8.random(in: 0...255, using: &random) }
         var attach = WireAttach()
         attach.pid = UInt32(getpid())
         // Four times the room: a thread's slot is where the hash of its id says, or near.
         let count = IdentityPage.count(forThreads: 4 * threads)
         attach.threads = UInt32(count)
-        attach.nonceAddress = UInt64(UInt(bitPattern: Self.nonce))
-        attach.nonce = .init(UnsafeBufferPointer(start: Self.nonce, count: 16))
+        attach.nonceAddress = UInt64(UInt(bitPattern: nonce))
+        attach.nonce = .init(UnsafeBufferPointer(start: nonce, count: 16))
         if let trail = IdentityExecutor.trail {
             attach.tasks.word = trail.word
             attach.tasks.executor = trail.executor
@@ -110,7 +111,7 @@ public final class Authority: Sendable {
             throw .system(call: "madvise", errno: error)
         }
         page = IdentityPage(base: base, count: count)
-        tag = UnsafeRawPointer(Self.nonce).loadUnaligned(as: UInt64.self)
+        tag = UnsafeRawPointer(nonce).loadUnaligned(as: UInt64.self)
         isMediated = attached.mediated
         self.threads = threads
         generation = Self.generations.add(1, ordering: .relaxed).newValue

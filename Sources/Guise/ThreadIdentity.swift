@@ -39,10 +39,10 @@ enum ThreadIdentity {
         Unmanaged<Capture>.fromOpaque(before).release()
     }
 
-    /// Empties the slot if what it holds was stored by a task of this body.
-    static func clear(body: UInt64) {
+    /// Empties the slot if what it holds was stored by a task of a body, at the end of its turn.
+    static func clearBodies() {
         let thread = guise_thread_current()!
-        if thread.pointee.identity != nil, guise_handle_load(thread.pointee.handle + 1) == body { clear() }
+        if thread.pointee.identity != nil, guise_handle_load(thread.pointee.handle + 1) != 0 { clear() }
     }
 
     /// What stands in the slot, to be put back with ``restore(_:)``.

@@ -64,12 +64,20 @@ struct AsyncTests {
     @Test("a body that outlives its attachment is nobody's, whatever its handle says in the next one")
     func outliving() throws {
         try onFiles { (scene, hers, his) throws in
+            let own = try scene.stage.file("home/own", "own", of: scene.service.account)
             // In the attachment to come, the first handle is bob's.
             _ = try scene.client.ask("adopt")
             _ = try scene.bobs.ask("adopt")
             _ = try scene.bobs.ask("name bob")
-            let answer = try scene.client.ask("async outliving bob \(hers) \(his)")
-            #expect(answer.line == "OK hers nobody nobody his")
+            let answer = try scene.client.ask("async outliving bob \(hers) \(his) \(own)")
+            #expect(answer.line == "OK hers nobody own his")
+        }
+    }
+
+    @Test("a function that does nothing asynchronous is a body, too")
+    func synchronous() throws {
+        try onFiles { (scene, hers, his) throws in
+            #expect(try scene.client.ask("async function \(hers) \(his)").value == "hers")
         }
     }
 

@@ -102,6 +102,10 @@ extension Session {
                 return .errno(ENOENT)
             }
             body = { try await Self.outliving(connection, other, Array(arguments[1...])) }
+        case "function":
+            let function: @Sendable () throws -> String = { reader(arguments) }
+            let asynchronous: @Sendable () async throws -> String = function
+            body = { try await connection.impersonating(asynchronous) }
         case "leaving": body = { try await Self.leaving(connection, arguments) }
         case "nested":
             guard case .connection(let other) = Server.named.withLock({ $0[words[2]] }) else {
