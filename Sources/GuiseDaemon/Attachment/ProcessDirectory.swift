@@ -34,8 +34,9 @@ package final class ProcessDirectory: Sendable {
 
     /// Remembers the process of a thread that waits in a trap. A process attaches by way of a connect, which
     /// traps, so every mediated process that attaches was seen here before.
-    func admit(_ pid: Int32, to service: MediatedService) {
-        let identity = Self.identity(of: pid)
+    ///
+    /// - Parameter identity: of the process that had the pid while the thread was known to wait.
+    func admit(_ pid: Int32, _ identity: UInt64, to service: MediatedService) {
         guard identity != 0 else { return }
         state.withLock { state in
             state.members[identity] = Member(pid: pid, service: service)

@@ -63,7 +63,7 @@ extension Requests {
         let name = accounts.name(of: logon.token.token.user) ?? logon.token.token.user.description
         let service = MediatedService(name: name, logon: logon, listener: listener)
         context.processes.add(service)
-        context.processes.admit(client.pid, to: service)
+        context.processes.admit(client.pid, client.identity, to: service)
         context.audit.service("started", name, pid: client.pid)
         return .mediating(service, .done(.init()))
     }

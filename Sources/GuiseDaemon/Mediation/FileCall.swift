@@ -36,17 +36,6 @@ enum FileCall: String, CaseIterable {
         }
     }
 
-    /// Whether the call only looks, and nobody but the caller learns that it did.
-    var changesNothing: Bool {
-        switch self {
-        case .stat, .lstat, .newfstatat, .statx, .statfs, .access, .faccessat, .faccessat2, .readlink,
-            .readlinkat,
-            .getxattr, .lgetxattr, .fgetxattr, .listxattr, .llistxattr, .flistxattr:
-            true
-        default: false
-        }
-    }
-
     /// Whether the call makes something, so that the umask matters.
     var creates: Bool {
         switch self {

@@ -34,8 +34,7 @@ extension Mediator {
         let caller = Caller(
             token: token, credentials: credentials, tid: trap.tid, umask: umask)
         let work = FileCallWork(
-            mediator: self, trap: trap, calls: FileCalls(opener: opener, caller: caller),
-            changesNothing: call.changesNothing)
+            mediator: self, trap: trap, calls: FileCalls(opener: opener, caller: caller))
         do throws(FileError) {
             let result = try work.perform(call)
             trap.succeed(result)
@@ -58,7 +57,6 @@ private struct FileCallWork {
     let mediator: Mediator
     let trap: Trap
     let calls: FileCalls
-    let changesNothing: Bool
 
     private enum At {
         static let symlinkNoFollow: Int32 = 0x100
@@ -87,13 +85,21 @@ private struct FileCallWork {
         guard size == 0 || guise_memory_read(trap.tid, address, &bytes, size) == size else {
             throw FileError(EFAULT)
         }
+        try checkPending()
         return bytes
     }
 
-    /// Ends the reading of arguments: what was read was this thread's only if it still waits. Where nothing is changed
-    /// the answer tells: a thread that is gone takes none, and gets nothing written.
+    /// What was read was this thread's only if it still waits afterwards: asked after each reading, before anything comes
+    /// of it. Even to look a name up can be seen by others.
     private func checkPending() throws(FileError) {
-        guard changesNothing || trap.isPending else { throw FileError(EINTR) }
+        guard trap.isPending else { throw FileError(EINTR) }
+    }
+
+    /// Where a symbolic link is to lead.
+    private func target(_ index: Int) throws(FileError) -> [CChar] {
+        let target = Array(try text(index)) + [0]
+        try checkPending()
+        return target
     }
 
     private func put(_ bytes: UnsafeRawBufferPointer, _ address: UInt64) throws(FileError) {
@@ -119,14 +125,21 @@ private struct FileCallWork {
     private func object(
         _ index: Int, in directoryIndex: Int? = nil, follows: Bool = true, mayBeEmpty: Bool = false
     ) throws(FileError) -> Located {
+        try objectOrDescriptor(index, in: directoryIndex, follows: follows, mayBeEmpty: mayBeEmpty).located
+    }
+
+    /// An object, and whether the caller has it open already: by an empty path and a descriptor's number.
+    private func objectOrDescriptor(
+        _ index: Int, in directoryIndex: Int?, follows: Bool, mayBeEmpty: Bool
+    ) throws(FileError) -> (located: Located, isOpen: Bool) {
         let directory = directory(directoryIndex)
-        let isNull = trap.argument(index) == 0
-        if mayBeEmpty, isNull { return try descriptor(directory) }
+        if mayBeEmpty, trap.argument(index) == 0 { return (try descriptor(directory), directory >= 0) }
         let spelled = try text(index)
-        if mayBeEmpty, spelled.isEmpty { return try descriptor(directory) }
-        return try find(spelled, directory) { (path, start) throws(FileError) in
+        if mayBeEmpty, spelled.isEmpty { return (try descriptor(directory), directory >= 0) }
+        let located = try find(spelled, directory) { (path, start) throws(FileError) in
             try calls.opener.locate(path, from: start, followsLast: follows, as: calls.caller)
         }
+        return (located, false)
     }
 
     private func entry(_ index: Int, in directoryIndex: Int? = nil) throws(FileError) -> LocatedEntry {
@@ -162,11 +175,11 @@ private struct FileCallWork {
         case .stat: try writeStatus(of: try object(0), 1)
         case .lstat: try writeStatus(of: try object(0, follows: false), 1)
         case .newfstatat:
-            let flags = trap.int(3)
-            try writeStatus(of: try lookedAt(flags, 1, 0), 2, isOpen: try isDescriptor(flags, 1))
+            let (located, isOpen) = try lookedAtOrOpen(trap.int(3), 1, 0)
+            try writeStatus(of: located, 2, isOpen: isOpen)
         case .statx:
-            let flags = trap.int(2)
-            try writeExtendedStatus(of: try lookedAt(flags, 1, 0), isOpen: try isDescriptor(flags, 1))
+            let (located, isOpen) = try lookedAtOrOpen(trap.int(2), 1, 0)
+            try writeExtendedStatus(of: located, isOpen: isOpen)
         case .statfs: try writeFileSystem(of: try object(0))
         case .access: try calls.checkAccess(to: try object(0), mode: trap.int(1))
         case .faccessat: try calls.checkAccess(to: try object(1, in: 0), mode: trap.int(2))
@@ -182,8 +195,8 @@ private struct FileCallWork {
         case .mkdirat: try calls.makeDirectory(try entry(1, in: 0), mode: UInt32(trap.int(2) & 0o7777))
         case .mknod: try calls.makeNode(try entry(0), mode: mode(1), device: trap.argument(2))
         case .mknodat: try calls.makeNode(try entry(1, in: 0), mode: mode(2), device: trap.argument(3))
-        case .symlink: try calls.makeLink(try entry(1), to: Array(try text(0)) + [0])
-        case .symlinkat: try calls.makeLink(try entry(2, in: 1), to: Array(try text(0)) + [0])
+        case .symlink: try calls.makeLink(try entry(1), to: try target(0))
+        case .symlinkat: try calls.makeLink(try entry(2, in: 1), to: try target(0))
         case .rename: try calls.rename(try entry(0), to: try entry(1), flags: 0)
         case .renameat: try calls.rename(try entry(1, in: 0), to: try entry(3, in: 2), flags: 0)
         case .renameat2:
@@ -232,15 +245,16 @@ private struct FileCallWork {
 
     /// An object by directory, path and AT_* flags.
     private func lookedAt(_ flags: Int32, _ path: Int, _ directory: Int) throws(FileError) -> Located {
-        try object(
-            path, in: directory, follows: flags & At.symlinkNoFollow == 0,
-            mayBeEmpty: flags & GUISE_AT_EMPTY_PATH != 0)
+        try lookedAtOrOpen(flags, path, directory).located
     }
 
-    /// Whether the call is about a descriptor that is open already: looking at it asks nobody.
-    private func isDescriptor(_ flags: Int32, _ path: Int) throws(FileError) -> Bool {
-        guard flags & GUISE_AT_EMPTY_PATH != 0, trap.int(0) >= 0 else { return false }
-        return trap.argument(path) == 0 ? true : try text(path).isEmpty
+    /// The same, and whether it is open already: looking at that asks nobody.
+    private func lookedAtOrOpen(_ flags: Int32, _ path: Int, _ directory: Int) throws(FileError)
+        -> (located: Located, isOpen: Bool)
+    {
+        try objectOrDescriptor(
+            path, in: directory, follows: flags & At.symlinkNoFollow == 0,
+            mayBeEmpty: flags & GUISE_AT_EMPTY_PATH != 0)
     }
 
     private func writeStatus(of located: Located, _ index: Int, isOpen: Bool = false) throws(FileError) {
@@ -342,6 +356,7 @@ private struct FileCallWork {
         guard length > 0 else {
             throw FileError(length == 0 || length == -Int(ENAMETOOLONG) ? ERANGE : EFAULT)
         }
+        try checkPending()
         guard let text = String(validating: name[..<length].map(UInt8.init(bitPattern:)), as: UTF8.self)
         else {
             throw FileError(EOPNOTSUPP)

@@ -76,8 +76,9 @@ final class Mediator {
                 trap, request.call, length, token: logon.token.token, credentials: logon.credentials, mayWait)
         case .connect:
             // Whoever attaches connects first: from here on the process is known to be this service's.
-            if let status = ThreadStatus(trap.tid), trap.isPending {
-                context.processes.admit(status.pid, to: trap.service)
+            if let status = ThreadStatus(trap.tid) {
+                let identity = ProcessDirectory.identity(of: status.pid)
+                if trap.isPending { context.processes.admit(status.pid, identity, to: trap.service) }
             }
             return addressForProcess(trap, mayWait)
         case .bind:
@@ -253,10 +254,9 @@ final class Mediator {
             guard let status = ThreadStatus(trap.tid) else { return .answered }
             umask = status.umask
         }
-        // What was read so far was this thread's only if it still waits. Where nothing is changed the answer tells:
-        // a thread that is gone takes none.
-        let changes = OpenRequest.Flag.create | OpenRequest.Flag.temporary | OpenRequest.Flag.truncate
-        guard !request.has(changes) || trap.isPending else { return .answered }
+        // What was read and opened so far was this thread's only if it still waits. Even to look a name up can be seen
+        // by others.
+        guard trap.isPending else { return .answered }
         let caller = Caller(
             token: token, credentials: credentials, tid: trap.tid, umask: umask)
         switch opener.open(spelled, from: start, request, as: caller, mayWait: mayWait) {

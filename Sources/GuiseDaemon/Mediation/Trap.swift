@@ -68,16 +68,7 @@ struct ThreadStatus {
 /// Whether a thread has a signal that it catches and does not block. In a trap only those end its wait that end the
 /// thread, so that it has to be asked.
 func hasSignal(_ tid: Int32) -> Bool {
-    var text = [UInt8](repeating: 0, count: 4096)
-    let length = guise_file_read("/proc/\(tid)/status", &text, text.count)
-    guard length > 0 else { return false }
-    var sets: [Substring: UInt64] = [:]
-    for line in String(decoding: text[..<length], as: UTF8.self).split(separator: "\n") {
-        guard line.hasPrefix("Sig") || line.hasPrefix("ShdPnd") else { continue }
-        let parts = line.split(separator: ":")
-        guard parts.count == 2 else { continue }
-        sets[parts[0]] = UInt64(parts[1].drop { $0 == "\t" }, radix: 16)
-    }
-    let pending = sets["SigPnd", default: 0] | sets["ShdPnd", default: 0]
-    return pending & ~sets["SigBlk", default: 0] & sets["SigCgt", default: 0] != 0
+    guard let status = ProcessStatus(of: tid) else { return false }
+    func set(_ name: Substring) -> UInt64 { status[name]?.first.flatMap { UInt64($0, radix: 16) } ?? 0 }
+    return (set("SigPnd") | set("ShdPnd")) & ~set("SigBlk") & set("SigCgt") != 0
 }
