@@ -153,12 +153,13 @@ ssize_t guise_xattr_get_at(int directory, const char *path, const char *name, vo
     return got < 0 ? -errno : got;
 }
 
-int guise_xattr_set(int descriptor, const char *name, const void *bytes, size_t length) {
-    int done = fsetxattr(descriptor, name, bytes, length, 0);
+int guise_xattr_set(int descriptor, const char *name, const void *bytes, size_t length, bool is_new) {
+    int flags = is_new ? XATTR_CREATE : 0;
+    int done = fsetxattr(descriptor, name, bytes, length, flags);
     if (done < 0 && errno == EBADF) {
         char path[40];
         proc_path(path, sizeof path, descriptor);
-        done = setxattr(path, name, bytes, length, 0);
+        done = setxattr(path, name, bytes, length, flags);
     }
     return done < 0 ? -errno : 0;
 }

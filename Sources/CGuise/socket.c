@@ -198,6 +198,8 @@ int guise_unix_peer_name(int socket, char *out, size_t capacity) {
     if (getpeername(socket, (struct sockaddr *)&name, &size) < 0) return -errno;
     size_t offset = offsetof(struct sockaddr_un, sun_path);
     if (size <= offset) return 0;
+    // A path of 108 bytes is followed by a terminator that does not fit.
+    if (size > sizeof name) size = sizeof name;
     bool abstract = name.sun_path[0] == 0;
     size_t length = size - offset - (abstract ? 1 : 0);
     if (!abstract) length = strnlen(name.sun_path, size - offset);

@@ -35,7 +35,8 @@ ssize_t guise_xattr_get(int descriptor, const char *name, void *out, size_t capa
 ssize_t guise_xattr_get_path(int descriptor, const char *name, void *out, size_t capacity);
 // The same of whatever the path stands for, a link itself. -ENOSYS before Linux 6.13.
 ssize_t guise_xattr_get_at(int directory, const char *path, const char *name, void *out, size_t capacity);
-int guise_xattr_set(int descriptor, const char *name, const void *bytes, size_t length);
+// is_new: -EEXIST where there is one already.
+int guise_xattr_set(int descriptor, const char *name, const void *bytes, size_t length, bool is_new);
 
 int guise_memfd_sealed(const char *name, size_t size);   // of this size for ever, F_SEAL_SHRINK | F_SEAL_GROW
 bool guise_is_procfs(int descriptor);

@@ -15,19 +15,27 @@ struct Endpoint {
 
     /// Looks from where the server's process looks.
     ///
-    /// - Returns: nil for a socket without an absolute path.
-    init?(of socket: Int32, process: Int32) {
+    /// - Returns: nil for a socket without an absolute path, and for one whose directory is not there: whoever made the
+    ///   socket has seen another tree, or moved it.
+    init?(of socket: Int32, process: Int32) throws(Refused) {
         var name = [CChar](repeating: 0, count: 128)
         let length = Int(guise_unix_own_path(socket, &name, name.count))
         guard length > 1, name[0] == 0x2F, let slash = name[..<length].lastIndex(of: 0x2F), slash + 1 < length
         else { return nil }
         var here = open_how(OpenRequest.Flag.path | OpenRequest.Flag.directory | OpenRequest.Flag.closeOnExec)
         let top = guise_openat2(AT_FDCWD, "/proc/\(process)/root", &here)
-        guard top >= 0 else { return nil }
+        guard top >= 0 else {
+            throw Refused(.accessDenied, "the server's root directory cannot be opened: \(errnoText(-top))")
+        }
         defer { close(top) }
         here.resolve = GUISE_RESOLVE_IN_ROOT | GUISE_RESOLVE_NO_MAGICLINKS
         let directory = guise_openat2(top, Array(name[..<max(slash, 1)]) + [0], &here)
-        guard directory >= 0 else { return nil }
+        guard directory >= 0 else {
+            if [-ENOENT, -ENOTDIR].contains(directory) { return nil }
+            throw Refused(
+                .accessDenied,
+                "the directory that the server listens in cannot be opened: \(errnoText(-directory))")
+        }
         self.directory = OwnedDescriptor(directory)
         var there = open_how(
             OpenRequest.Flag.path | OpenRequest.Flag.noFollow | OpenRequest.Flag.closeOnExec,

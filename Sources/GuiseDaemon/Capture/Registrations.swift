@@ -170,12 +170,16 @@ final class Registrations: Sendable {
     }
 
     private func sweepIfFull(_ user: UInt32, _ limit: Int) {
-        if state.withLock({ $0.perUser[user, default: 0] >= limit }) { sweep() }
+        if state.withLock({ $0.perUser[user, default: 0] >= limit }) { sweep(of: user) }
     }
 
     /// Drops what is known of sockets that are gone.
-    func sweep() {
-        let known = state.withLock { $0.byCookie }
+    ///
+    /// - Parameter user: for whom they count; nil: all.
+    func sweep(of user: UInt32? = nil) {
+        let known = state.withLock { state in
+            state.byCookie.filter { user == nil || $0.value.user == user }
+        }
         guard !known.isEmpty else { return }
         let diag = guise_diag_open()
         guard diag >= 0 else { return }

@@ -83,11 +83,7 @@ struct FileCalls {
     func remove(_ entry: LocatedEntry, isDirectory: Bool) throws(FileError) {
         let flags = isDirectory ? AT_REMOVEDIR : 0
         guard entry.directory.isManaged else {
-            if isDirectory {
-                try checkOwnDescriptor(of: entry, .delete)
-            } else {
-                try checkOwnDescriptor(ofFile: entry, .delete)
-            }
+            try checkOwnDescriptor(of: entry, .delete)
             return try asCaller { unlinkat(entry.directory.number, entry.name, flags) }
         }
         let object = try present(entry)
@@ -121,25 +117,6 @@ struct FileCalls {
         guard !isDots(entry.name), let object = try opener.child(entry, as: caller) else { return }
         if object.isManaged { throw FileError(EBUSY) }
         try require(rights, on: object)
-    }
-
-    /// The same at half the cost where a directory would be refused by the kernel. The object is no more held on to
-    /// than the kernel does, which removes by the name, too.
-    private func checkOwnDescriptor(ofFile entry: LocatedEntry, _ rights: AccessMask<FileKind>)
-        throws(FileError)
-    {
-        guard !isDots(entry.name) else { return }
-        let stored = StoredDescriptor.read(at: entry.directory.number, entry.name) { bytes -> Bool in
-            (try? AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights))?.isAllowed
-                == true
-        }
-        switch stored {
-        case .success(true): return
-        case .success(false):
-            throw FileError(EACCES, rule: "the security descriptor does not grant \(rights)")
-        case .failure(let failure) where [ENODATA, EOPNOTSUPP, ENOENT].contains(failure.errno): return
-        case .failure: try checkOwnDescriptor(of: entry, rights)
-        }
     }
 
     /// mkdir(2): ADD_SUBDIRECTORY on the directory.
@@ -202,15 +179,22 @@ struct FileCalls {
         defer { _ = chdir("/") }
         guard entry.directory.isManaged else {
             return try masked { () throws(FileError) in
-                try asCaller { guise_unix_bind_here(socket, entry.name) == 0 ? 0 : -1 }
+                try asCaller { bindHere(socket, entry.name) }
             }
         }
         let descriptor = try StoredDescriptor.inherited(
             from: entry.directory.number, isContainer: false, token: caller.token)
         umask(0o177)
         defer { umask(0) }
-        try asAuthority { guise_unix_bind_here(socket, entry.name) == 0 ? 0 : -1 }
+        try asAuthority { bindHere(socket, entry.name) }
         try describe(entry, descriptor, isDirectory: false)
+    }
+
+    /// As a system call.
+    private func bindHere(_ socket: Int32, _ name: [CChar]) -> Int32 {
+        let error = guise_unix_bind_here(socket, name)
+        if error != 0 { errno = -error }
+        return error == 0 ? 0 : -1
     }
 
     /// Runs `body` with the umask of the caller's process.
@@ -226,9 +210,11 @@ struct FileCalls {
     ) throws(FileError) {
         do throws(FileError) {
             guard let made = try opener.child(entry, as: caller) else { throw FileError(EIO) }
-            let written = StoredDescriptor.write(descriptor.bytes, to: made.number)
+            let written = StoredDescriptor.write(descriptor.bytes, to: made.number, isNew: true)
             guard written == 0 else { throw FileError(-written) }
         } catch {
+            // Something else was moved to the name meanwhile. It keeps what it carries, and what was made is gone.
+            if error.errno == EEXIST { throw FileError(EIO) }
             _ = unlinkat(entry.directory.number, entry.name, isDirectory ? AT_REMOVEDIR : 0)
             throw error
         }

@@ -69,7 +69,13 @@ enum StoredDescriptor {
     }
 
     /// Reads and checks the descriptor of an open object (O_PATH will do).
+    ///
+    /// Asks for its attributes first: a FUSE file system that its user keeps to himself refuses that at once, but would
+    /// be asked for an extended attribute, and could keep the caller waiting for ever.
     static func reading(of descriptor: Int32) -> Reading {
+        var status = statx()
+        let error = guise_stat(descriptor, "", GUISE_AT_EMPTY_PATH, &status)
+        guard error == 0 else { return .failed(-error) }
         let stored = read(of: descriptor) { bytes -> Reading in
             do throws(DescriptorError) {
                 return .descriptor(try SecurityDescriptor(bytes: bytes.bytes))
@@ -93,7 +99,8 @@ enum StoredDescriptor {
         return descriptor
     }
 
-    static func write(_ bytes: [UInt8], to descriptor: Int32) -> Int32 {
-        guise_xattr_set(descriptor, name, bytes, bytes.count)
+    /// - Parameter isNew: the object must not carry one yet (EEXIST).
+    static func write(_ bytes: [UInt8], to descriptor: Int32, isNew: Bool = false) -> Int32 {
+        guise_xattr_set(descriptor, name, bytes, bytes.count, isNew)
     }
 }

@@ -50,7 +50,7 @@ enum FileSystemExamination {
         defer { close(file) }
         // The least descriptor there is: a revision, and nothing in it.
         let bytes: [UInt8] = [1] + [UInt8](repeating: 0, count: 19)
-        var result = guise_xattr_set(file, attribute, bytes, bytes.count)
+        var result = guise_xattr_set(file, attribute, bytes, bytes.count, false)
         if result == 0 {
             var copy = [UInt8](repeating: 0xff, count: bytes.count)
             let got = guise_xattr_get(file, attribute, &copy, copy.count)
