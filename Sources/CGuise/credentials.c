@@ -22,6 +22,8 @@ static bool has_groups(const uint32_t *groups, size_t count) {
 }
 
 int guise_credentials_assume(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count) {
+    // To be oneself takes no privilege, and would have no way back to uid 0.
+    if (geteuid() != 0) return -EPERM;
     int error;
     if (!has_groups(groups, count) && (error = result(syscall(SYS_setgroups, count, groups))) < 0) return error;
     if ((error = result(syscall(SYS_setresgid, KEEP, gid, KEEP))) < 0 ||
