@@ -21,11 +21,16 @@ static bool has_groups(const uint32_t *groups, size_t count) {
     return got >= 0 && (size_t)got == count && (count == 0 || memcmp(held, groups, count * sizeof *held) == 0);
 }
 
-int guise_credentials_assume(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count) {
+// The first step of assuming somebody.
+static int take_groups(const uint32_t *groups, size_t count) {
     // To be oneself takes no privilege, and would have no way back to uid 0.
     if (geteuid() != 0) return -EPERM;
-    int error;
-    if (!has_groups(groups, count) && (error = result(syscall(SYS_setgroups, count, groups))) < 0) return error;
+    return has_groups(groups, count) ? 0 : result(syscall(SYS_setgroups, count, groups));
+}
+
+int guise_credentials_assume(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count) {
+    int error = take_groups(groups, count);
+    if (error < 0) return error;
     if ((error = result(syscall(SYS_setresgid, KEEP, gid, KEEP))) < 0 ||
         (error = result(syscall(SYS_setresuid, KEEP, uid, KEEP))) < 0) {
         // Half of somebody else is nobody: a thread that cannot go back must not go on.
@@ -51,8 +56,8 @@ static int set_files(long call, uint32_t id) {
 int guise_credentials_pass_files(void) { return set_files(SYS_setfsuid, 0); }
 
 int guise_credentials_assume_files(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count) {
-    int error;
-    if ((error = result(syscall(SYS_setgroups, count, groups))) < 0) return error;
+    int error = take_groups(groups, count);
+    if (error < 0) return error;
     if ((error = set_files(SYS_setfsgid, gid)) < 0 || (error = set_files(SYS_setfsuid, uid)) < 0) {
         if (guise_credentials_restore_files() < 0) abort();
     }
@@ -60,10 +65,8 @@ int guise_credentials_assume_files(uint32_t uid, uint32_t gid, const uint32_t *g
 }
 
 int guise_credentials_restore_files(void) {
-    int error;
-    if ((error = set_files(SYS_setfsuid, 0)) < 0) return error;
-    if ((error = set_files(SYS_setfsgid, 0)) < 0) return error;
-    return result(syscall(SYS_setgroups, 0, NULL));
+    int error = set_files(SYS_setfsuid, 0);
+    return error < 0 ? error : set_files(SYS_setfsgid, 0);
 }
 
 int guise_credentials_become(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t count) {
