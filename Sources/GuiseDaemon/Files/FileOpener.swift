@@ -337,14 +337,12 @@ final class FileOpener {
             }
             _ = guise_clear_nonblocking(found, flags)
         }
-        let decision = StoredDescriptor.read(of: found) {
-            (try? AccessCheck<FileKind>.decide(
-                $0, token: caller.token, desired: request.rights(onDirectory: status.isDirectory)))?.isAllowed
-        }
+        let rights = request.rights(onDirectory: status.isDirectory)
+        let decision = StoredDescriptor.read(of: found) { Self.isAllowed($0, rights, caller) }
         switch decision {
         case .failure(let failure) where failure.errno == ENODATA || failure.errno == EOPNOTSUPP:
             break
-        case .success(true?):
+        case .success(true):
             break
         default:
             close(found)

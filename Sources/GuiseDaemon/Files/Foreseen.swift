@@ -4,47 +4,41 @@ import Glibc
 /// What was opened lately below managed roots, to know what comes of opening it once more. Never decides: something
 /// else may be there by now, so that is asked of what was opened.
 struct Foreseen {
-    /// May this token open this name with these rights, as long as all names stand for what they do?
-    struct Question {
-        fileprivate let device: UInt64
-        fileprivate let inode: UInt64
-        /// Below the root that these two are of.
-        fileprivate let path: UnsafeBufferPointer<CChar>
-        fileprivate let rights: UInt32
-        fileprivate let session: UInt64
-        fileprivate let modification: UInt64
-        fileprivate let changeCount: UInt64
-
-        /// To be asked before the name is looked up; `path` has to outlive it.
-        init(
-            _ root: OpenRoot, _ path: UnsafeBufferPointer<CChar>, _ rights: AccessMask<FileKind>,
-            _ token: Token,
-            _ roots: ManagedRoots
-        ) {
-            device = root.device
-            inode = root.inode
-            self.path = path
-            self.rights = rights.rawValue
-            session = token.logonSession
-            modification = token.modificationID
-            changeCount = roots.changeCount
-        }
-    }
-
-    private struct Answer {
-        // Not the root itself, which would keep its file system busy when it is no root any more.
+    /// What an answer holds for, but for the name.
+    fileprivate struct Terms: Equatable {
+        // Of the root, which itself would keep its file system busy when it is no root any more.
         let device: UInt64
         let inode: UInt64
-        let path: [CChar]
         let rights: UInt32
         let session: UInt64
         let modification: UInt64
         let changeCount: UInt64
+    }
+
+    /// May this token open this name with these rights, as long as all names stand for what they do?
+    struct Question {
+        fileprivate let terms: Terms
+        /// Below the root.
+        fileprivate let path: UnsafeBufferPointer<CChar>
+
+        /// To be asked before the name is looked up; `path` has to outlive it.
+        init(
+            _ root: OpenRoot, _ path: UnsafeBufferPointer<CChar>, _ rights: AccessMask<FileKind>,
+            _ token: Token, _ roots: ManagedRoots
+        ) {
+            self.path = path
+            terms = Terms(
+                device: root.device, inode: root.inode, rights: rights.rawValue, session: token.logonSession,
+                modification: token.modificationID, changeCount: roots.changeCount)
+        }
+    }
+
+    private struct Answer {
+        let terms: Terms
+        let path: [CChar]
 
         func fits(_ question: Question) -> Bool {
-            rights == question.rights && session == question.session && modification == question.modification
-                && changeCount == question.changeCount && device == question.device && inode == question.inode
-                && path.count == question.path.count
+            terms == question.terms && path.count == question.path.count
                 && path.withUnsafeBytes { memcmp($0.baseAddress!, question.path.baseAddress!, $0.count) == 0 }
         }
     }
@@ -57,18 +51,14 @@ struct Foreseen {
 
     mutating func insert(_ question: Question) {
         guard (1...Self.longest).contains(question.path.count) else { return }
-        allowed[Self.place(question)] = Answer(
-            device: question.device, inode: question.inode, path: Array(question.path),
-            rights: question.rights,
-            session: question.session,
-            modification: question.modification, changeCount: question.changeCount)
+        allowed[Self.place(question)] = Answer(terms: question.terms, path: Array(question.path))
     }
 
     mutating func remove(_ question: Question) { allowed[Self.place(question)] = nil }
 
     private static func place(_ question: Question) -> Int {
         // Names differ at their ends.
-        var hash = UInt64(question.path.count) ^ question.session
+        var hash = UInt64(question.path.count) ^ question.terms.session
         for byte in question.path.suffix(12) {
             hash = (hash ^ UInt64(UInt8(bitPattern: byte))) &* 0x100_0000_01B3
         }
