@@ -70,14 +70,11 @@ extension Requests {
         guard identity != 0, let credentials = UnixCredentials(ofProcess: pid) else {
             throw Refused(.notFound, "there is no process \(pid)")
         }
-        let attachment = context.processes.attachment(of: identity)
-        let service = context.processes.service(of: identity)
-        var logon = attachment?.logon ?? service?.logon
-        if logon == nil {
-            do { logon = try tokens.logon(credentials) } catch { throw Refused(error) }
-        }
-        guard let logon else { throw Refused(.internal, "process \(pid) has no token") }
-        let subject = Subject(pid: pid, logon: logon, attachment: attachment, service: service)
+        let logon: Logon
+        do { logon = try context.logon(of: identity, credentials) } catch { throw Refused(error) }
+        let subject = Subject(
+            pid: pid, logon: logon, attachment: context.processes.attachment(of: identity),
+            service: context.processes.service(of: identity))
         guard ProcessDirectory.identity(of: pid) == identity else {
             throw Refused(.notFound, "process \(pid) ended meanwhile")
         }
@@ -91,7 +88,6 @@ extension Requests {
         }
         return subject
     }
-
 }
 
 /// A process that somebody asks about.

@@ -81,11 +81,7 @@ extension Mediator {
     }
 
     private func words(_ trap: Trap, _ address: UInt64, _ count: Int) throws(FileError) -> [UInt64] {
-        var words = [UInt64](repeating: 0, count: count)
-        guard count == 0 || guise_memory_read(trap.tid, address, &words, 8 * count) == 8 * count else {
-            throw FileError(EFAULT)
-        }
-        return words
+        try trap.memory(address, 8 * count).withUnsafeBytes { Array($0.bindMemory(to: UInt64.self)) }
     }
 
     private func bytes(_ trap: Trap, _ parts: [(address: UInt64, length: UInt64)]) throws(FileError)
@@ -97,11 +93,9 @@ extension Mediator {
             var read = 0
             while read < Int(part.length) {
                 // One call of ours reads a few pages.
-                var piece = [UInt8](repeating: 0, count: min(Int(part.length) - read, 1 << 16))
-                let got = guise_memory_read(trap.tid, part.address &+ UInt64(read), &piece, piece.count)
-                guard got == piece.count else { throw FileError(EFAULT) }
-                whole += piece
-                read += got
+                let size = min(Int(part.length) - read, 1 << 16)
+                whole += try trap.memory(part.address &+ UInt64(read), size)
+                read += size
             }
         }
         return whole

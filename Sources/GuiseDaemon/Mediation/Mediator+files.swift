@@ -43,9 +43,7 @@ extension Mediator {
             let isPending = error.rule == nil || trap.isPending
             trap.fail(error.errno)
             if let rule = error.rule, isPending {
-                context.audit.denied(
-                    CallTable.name(trap.call), path: path, user: token.user,
-                    service: trap.service.name, pid: caller.pid, tid: trap.tid, rule: rule)
+                audit(trap, token.user, rule, path: path)
             }
         }
         return .answered
@@ -59,7 +57,6 @@ private struct FileCallWork {
     let calls: FileCalls
 
     private enum At {
-        static let symlinkNoFollow: Int32 = 0x100
         static let removeDirectory: Int32 = 0x200
         static let symlinkFollow: Int32 = 0x400
     }
@@ -81,29 +78,20 @@ private struct FileCallWork {
     }
 
     private func memory(_ address: UInt64, _ size: Int) throws(FileError) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: size)
-        guard size == 0 || guise_memory_read(trap.tid, address, &bytes, size) == size else {
-            throw FileError(EFAULT)
-        }
-        try checkPending()
+        let bytes = try trap.memory(address, size)
+        try trap.checkPending()
         return bytes
-    }
-
-    /// What was read was this thread's only if it still waits afterwards: asked after each reading, before anything comes
-    /// of it. Even to look a name up can be seen by others.
-    private func checkPending() throws(FileError) {
-        guard trap.isPending else { throw FileError(EINTR) }
     }
 
     /// Where a symbolic link is to lead.
     private func target(_ index: Int) throws(FileError) -> [CChar] {
         let target = Array(try text(index)) + [0]
-        try checkPending()
+        try trap.checkPending()
         return target
     }
 
     private func put(_ bytes: UnsafeRawBufferPointer, _ address: UInt64) throws(FileError) {
-        guard trap.isPending else { throw FileError(EINTR) }
+        try trap.checkPending()
         guard
             bytes.isEmpty
                 || guise_memory_write(trap.tid, address, bytes.baseAddress, bytes.count) == bytes.count
@@ -136,25 +124,18 @@ private struct FileCallWork {
         if mayBeEmpty, trap.argument(index) == 0 { return (try descriptor(directory), directory >= 0) }
         let spelled = try text(index)
         if mayBeEmpty, spelled.isEmpty { return (try descriptor(directory), directory >= 0) }
-        let located = try find(spelled, directory) { (path, start) throws(FileError) in
+        let located = try mediator.find(spelled, in: directory, of: trap) { (path, start) throws(FileError) in
             try calls.opener.locate(path, from: start, followsLast: follows, as: calls.caller)
         }
         return (located, false)
     }
 
     private func entry(_ index: Int, in directoryIndex: Int? = nil) throws(FileError) -> LocatedEntry {
-        try find(try text(index), directory(directoryIndex)) { (path, start) throws(FileError) in
+        let spelled = try text(index)
+        return try mediator.find(spelled, in: directory(directoryIndex), of: trap) {
+            (path, start) throws(FileError) in
             try calls.opener.locateEntry(path, from: start, as: calls.caller)
         }
-    }
-
-    private func find<Found>(
-        _ spelled: UnsafeBufferPointer<CChar>, _ directory: Int32,
-        _ body: (UnsafeBufferPointer<CChar>, FileOpener.Start) throws(FileError) -> Found
-    ) throws(FileError) -> Found {
-        let start = try mediator.start(of: spelled, in: directory, of: trap)
-        try checkPending()
-        return try body(spelled, start)
     }
 
     /// What a descriptor of the caller stands for.
@@ -163,7 +144,7 @@ private struct FileCallWork {
         let borrowed = mediator.borrow(number, of: trap)
         guard borrowed >= 0 else { throw FileError(-borrowed) }
         let owned = OwnedDescriptor(borrowed)
-        try checkPending()
+        try trap.checkPending()
         return try calls.opener.located(owned)
     }
 
@@ -253,7 +234,7 @@ private struct FileCallWork {
         -> (located: Located, isOpen: Bool)
     {
         try objectOrDescriptor(
-            path, in: directory, follows: flags & At.symlinkNoFollow == 0,
+            path, in: directory, follows: flags & GUISE_AT_SYMLINK_NOFOLLOW == 0,
             mayBeEmpty: flags & GUISE_AT_EMPTY_PATH != 0)
     }
 
@@ -266,7 +247,7 @@ private struct FileCallWork {
 
     private func writeExtendedStatus(of located: Located, isOpen: Bool) throws(FileError) {
         if !isOpen { try calls.checkStatus(of: located) }
-        let flags = trap.int(2) & ~At.symlinkNoFollow | GUISE_AT_EMPTY_PATH
+        let flags = trap.int(2) & ~GUISE_AT_SYMLINK_NOFOLLOW | GUISE_AT_EMPTY_PATH
         let mask = UInt32(truncatingIfNeeded: trap.argument(3))
         var status = located.status
         if mask & ~UInt32(STATX_BASIC_STATS) != 0
@@ -341,7 +322,7 @@ private struct FileCallWork {
     }
 
     private func setTimes(flags: Int32) throws(FileError) {
-        guard flags & ~(At.symlinkNoFollow | GUISE_AT_EMPTY_PATH) == 0 else { throw FileError(EINVAL) }
+        guard flags & ~(GUISE_AT_SYMLINK_NOFOLLOW | GUISE_AT_EMPTY_PATH) == 0 else { throw FileError(EINVAL) }
         // futimens is utimensat without a path.
         let isNull = trap.argument(1) == 0
         let located = try isNull ? descriptor(trap.int(0)) : lookedAt(flags, 1, 0)
@@ -356,7 +337,7 @@ private struct FileCallWork {
         guard length > 0 else {
             throw FileError(length == 0 || length == -Int(ENAMETOOLONG) ? ERANGE : EFAULT)
         }
-        try checkPending()
+        try trap.checkPending()
         guard let text = String(validating: name[..<length].map(UInt8.init(bitPattern:)), as: UTF8.self)
         else {
             throw FileError(EOPNOTSUPP)

@@ -74,14 +74,20 @@ extension Mediator {
 }
 
 extension MediationContext {
-    /// The token of a process: of the service that it belongs to, else of whoever has its credentials.
-    func token(of pid: Int32, _ credentials: UnixCredentials) -> Token.Primary? {
+    /// The logon of a process, by its identity: what it is attached as or the service that it belongs to, else that of
+    /// whoever has its credentials.
+    func logon(of identity: UInt64, _ credentials: UnixCredentials) throws(LogonError) -> Logon {
+        if let known = processes.attachment(of: identity)?.logon ?? processes.service(of: identity)?.logon {
+            return known
+        }
+        return try tokens.logon(credentials)
+    }
+
+    fileprivate func token(of pid: Int32, _ credentials: UnixCredentials) -> Token.Primary? {
         let identity = ProcessDirectory.identity(of: pid)
-        guard identity != 0 else { return nil }
-        let logon =
-            processes.attachment(of: identity)?.logon ?? processes.service(of: identity)?.logon
-            ?? (try? tokens.logon(credentials))
-        guard ProcessDirectory.identity(of: pid) == identity else { return nil }
-        return logon?.token
+        guard identity != 0, let logon = try? logon(of: identity, credentials),
+            ProcessDirectory.identity(of: pid) == identity
+        else { return nil }
+        return logon.token
     }
 }

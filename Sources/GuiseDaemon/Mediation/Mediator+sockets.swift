@@ -98,14 +98,11 @@ extension Mediator {
     /// Fails a call, and audits it when it was Guise that refused.
     func fail(_ trap: Trap, _ error: FileError, to address: UnixAddress?, as bearer: Bearer) {
         trap.fail(error.errno)
-        guard let rule = error.rule else { return }
-        context.audit.denied(
-            CallTable.name(trap.call), path: address?.spelled, user: bearer.token.user,
-            service: trap.service.name, pid: ThreadStatus(trap.tid)?.pid ?? 0, tid: trap.tid, rule: rule)
+        if let rule = error.rule { audit(trap, bearer.token.user, rule, path: address?.spelled) }
     }
 
     private func leadsUnderManagedRoot(_ trap: Trap) -> Bool {
-        guard !context.roots.list().isEmpty,
+        guard !context.roots.isEmpty,
             let bytes = try? addressBytes(trap, at: trap.argument(1), trap.int(2)),
             case .path(let spelled)? = try? UnixAddress(bytes)
         else { return false }
@@ -120,11 +117,7 @@ extension Mediator {
     ) throws(FileError) -> [UInt8] {
         let length = Int(length)
         guard (0...UnixAddress.largest).contains(length) else { throw FileError(EINVAL) }
-        var bytes = [UInt8](repeating: 0, count: length)
-        guard length == 0 || guise_memory_read(trap.tid, address, &bytes, length) == length else {
-            throw FileError(EFAULT)
-        }
-        return bytes
+        return try trap.memory(address, length)
     }
 
     private func carryOut(_ trap: Trap, _ socket: OwnedDescriptor, _ bearer: Bearer, _ mayWait: Bool)
@@ -182,9 +175,7 @@ extension Mediator {
         let terminated = spelled + [0]
         return try terminated.withUnsafeBufferPointer { whole throws(FileError) in
             let path = UnsafeBufferPointer(rebasing: whole.dropLast())
-            let start = try self.start(of: path, in: AT_FDCWD, of: trap)
-            guard trap.isPending else { throw FileError(EINTR) }
-            return try body(path, start)
+            return try find(path, in: AT_FDCWD, of: trap, body)
         }
     }
 
@@ -240,7 +231,7 @@ extension Mediator {
         _ socket: OwnedDescriptor, to address: UnixAddress, _ bytes: [UInt8], _ trap: Trap, _ caller: Caller
     ) throws(FileError) {
         guard case .path(let path) = address else {
-            guard trap.isPending else { throw FileError(EINTR) }
+            try trap.checkPending()
             let error = guise_socket_bind(socket.number, bytes, UInt32(bytes.count))
             guard error == 0 else { throw FileError(-error) }
             return

@@ -267,15 +267,25 @@ final class Mediator {
             let isPending = rule == nil || trap.isPending
             trap.fail(error)
             if let rule, isPending {
-                context.audit.denied(
-                    CallTable.name(trap.call),
-                    path: String(decoding: spelled.map(UInt8.init(bitPattern:)), as: UTF8.self),
-                    user: token.user, service: trap.service.name, pid: caller.pid, tid: trap.tid, rule: rule)
+                audit(
+                    trap, token.user, rule,
+                    path: String(decoding: spelled.map(UInt8.init(bitPattern:)), as: UTF8.self))
             }
             return .answered
         case .waits:
             return .waits
         }
+    }
+
+    /// Looks for what a path of the caller means. What was read and opened so far was this thread's only if it still
+    /// waits: asked before the first name is looked up, because even that can be seen by others.
+    func find<Found>(
+        _ path: UnsafeBufferPointer<CChar>, in directory: Int32, of trap: Trap,
+        _ body: (UnsafeBufferPointer<CChar>, FileOpener.Start) throws(FileError) -> Found
+    ) throws(FileError) -> Found {
+        let start = try start(of: path, in: directory, of: trap)
+        try trap.checkPending()
+        return try body(path, start)
     }
 
     /// Where a path of the caller starts.

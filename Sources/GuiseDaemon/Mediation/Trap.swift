@@ -23,6 +23,20 @@ struct Trap {
         guise_memory_read_string(tid, address, buffer.baseAddress, min(buffer.count, 4096))
     }
 
+    /// Throws EINTR unless the thread still waits.
+    func checkPending() throws(FileError) {
+        guard isPending else { throw FileError(EINTR) }
+    }
+
+    /// Reads memory of the thread, all of it or EFAULT. Whose it was is known after ``checkPending()``.
+    func memory(_ address: UInt64, _ size: Int) throws(FileError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: size)
+        guard size == 0 || guise_memory_read(tid, address, &bytes, size) == size else {
+            throw FileError(EFAULT)
+        }
+        return bytes
+    }
+
     /// Lets the kernel carry the call out with the thread's own rights. Never while it impersonates.
     func proceed() { _ = guise_notification_continue(service.listener, notification.id) }
 
