@@ -8,6 +8,7 @@ func mediationSuite() throws {
     let root = try stage.worker("--worker-root")
     let continued = try stage.worker("--worker-continued")
     let floor = try stage.worker("--worker-floor")
+    let wideFloor = try stage.worker("--worker-floor-wide")
     // Two services: one stays itself, one acts as a client throughout.
     let acting = try stage.service()
     try acting.tell("accept")
@@ -64,8 +65,10 @@ func mediationSuite() throws {
         }
     }
     for threads in threadCounts {
-        turns.add("\(threads) threads") {
-            try acting.measure("open-at-once \(4 * count) \(stage.unixFile) \(threads)")
+        for (name, worker) in [("floor", wideFloor), ("impersonating", acting)] {
+            turns.add("\(name), \(threads) threads") {
+                try worker.measure("open-at-once \(10 * count) \(stage.unixFile) \(threads)")
+            }
         }
     }
     try turns.run()
@@ -94,11 +97,13 @@ func mediationSuite() throws {
 
     var throughput = Suite("mediation: opens of one service at once, impersonating, Unix place")
     for threads in threadCounts {
-        let name = "\(threads) threads"
-        guard let took = turns.results[name] else { continue }
-        throughput.record(
-            name, took, median: turns.medians[name], baseline: "\(threadCounts[0]) threads")
-        print("    \(Int(1e9 / took)) opens per second")
+        for name in ["floor", "impersonating"].map({ "\($0), \(threads) threads" }) {
+            guard let took = turns.results[name] else { continue }
+            throughput.record(
+                name, took, median: turns.medians[name],
+                baseline: name.hasPrefix("floor") ? nil : "floor, \(threads) threads")
+            print("    \(Int(1e9 / took)) opens per second")
+        }
     }
 }
 

@@ -139,14 +139,18 @@ struct Turns {
     private(set) var medians: [String: Double] = [:]
 
     mutating func add(_ name: String, _ measure: @escaping () throws -> Double) {
-        if let only = getenv("GUISE_BENCH_ONLY"), !name.contains(String(cString: only)) { return }
+        if let only = getenv("GUISE_BENCH_ONLY"),
+            !String(cString: only).split(separator: "|").contains(where: { name.contains($0) })
+        {
+            return
+        }
         ways.append((name, measure))
     }
 
     /// Takes the lower decile of all samples. Whatever else runs on the processor can only add to a sample: a
     /// competitor for the same one doubles all of them for as long as the scheduler leaves the two together, whoever
-    /// it meets, and a median would show that. `$GUISE_BENCH_ONLY` measures only the ways with that in their names,
-    /// `$GUISE_BENCH_STRETCHES` as long as one wants: for profilers.
+    /// it meets, and a median would show that. `$GUISE_BENCH_ONLY` measures only the ways with something of that in
+    /// their names (`one|another`), `$GUISE_BENCH_STRETCHES` as long as one wants: for profilers.
     mutating func run(rounds: Int = 15) throws {
         let stretches = getenv("GUISE_BENCH_STRETCHES").flatMap { Int(String(cString: $0)) } ?? 6
         for way in ways { _ = try way.measure() }

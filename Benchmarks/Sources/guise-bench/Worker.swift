@@ -33,8 +33,10 @@ final class Worker {
             try Worker(isService: false, path: arguments[3]).serve()
         case "--worker-root":
             try Worker(isService: false, path: "").serve()
-        case "--worker-continued", "--worker-floor":
-            let error = floor_install(arguments[1] == "--worker-continued" ? 1 : 0)
+        case "--worker-continued", "--worker-floor", "--worker-floor-wide":
+            let error = floor_install(
+                arguments[1] == "--worker-continued" ? 1 : 0,
+                arguments[1] == "--worker-floor-wide" ? Int32(sysconf(Int32(_SC_NPROCESSORS_ONLN))) : 1)
             guard error == 0 else { throw BenchError("no filter: \(String(cString: strerror(-error)))") }
             try Worker(isService: false, path: "").serve()
         default:
@@ -136,18 +138,18 @@ final class Worker {
     /// of one: the time from the first to the last by their number.
     private func openAtOnce(threads: Int, _ path: String, _ count: Int32) throws -> Double {
         final class Shared: @unchecked Sendable {
-            let connection: Connection
+            let connection: Connection?
             let path: String
             let each: Int32
             let failed = Atomic(false)
             let start = UnsafeMutablePointer<pthread_barrier_t>.allocate(capacity: 1)
-            init(_ connection: Connection, _ path: String, _ each: Int32, _ threads: Int) {
+            init(_ connection: Connection?, _ path: String, _ each: Int32, _ threads: Int) {
                 (self.connection, self.path, self.each) = (connection, path, each)
                 pthread_barrier_init(start, nil, UInt32(threads + 1))
             }
             deinit { start.deallocate() }
         }
-        let shared = Shared(connection!, path, max(1, count / Int32(threads)), threads)
+        let shared = Shared(connection, path, max(1, count / Int32(threads)), threads)
         var handles: [pthread_t] = []
         for _ in 0..<threads {
             var handle = pthread_t()
@@ -155,14 +157,14 @@ final class Worker {
                 &handle, nil,
                 { argument in
                     let shared = Unmanaged<Shared>.fromOpaque(argument!).takeRetainedValue()
-                    let acts = (try? shared.connection.impersonate()) != nil
+                    let acts = shared.connection.map { (try? $0.impersonate()) != nil } ?? true
                     // All are there; now all may go.
                     pthread_barrier_wait(shared.start)
                     pthread_barrier_wait(shared.start)
                     if !acts || bench_open_close(shared.path, shared.each) < 0 {
                         shared.failed.store(true, ordering: .relaxed)
                     }
-                    revertToSelf()
+                    if shared.connection != nil { revertToSelf() }
                     return nil
                 }, Unmanaged.passRetained(shared).toOpaque())
             // Those that are there wait for ever: the process is of no more use.

@@ -6,9 +6,9 @@
 
 // Has every openat, newfstatat and unlinkat of the calling process carried out by a minimal mediator, a process forked
 // here: receive, then continue the call; or receive, process_vm_readv of the path, and then open, ADDFD, SEND, or
-// fstatat, process_vm_writev, SEND, or unlinkat, SEND. Both wake up synchronously. The calling process must have one
-// thread. Returns 0 or a negative errno.
-int floor_install(int continues);
+// fstatat, process_vm_writev, SEND, or unlinkat, SEND. Both wake up synchronously. `mediators` threads of it wait for
+// traps. The calling process must have one thread. Returns 0 or a negative errno.
+int floor_install(int continues, int mediators);
 
 // Opens (for reading) and closes `path` `count` times and returns the nanoseconds of one, or a negative errno.
 double bench_open_close(const char *path, int count);
