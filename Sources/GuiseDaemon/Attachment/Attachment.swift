@@ -169,8 +169,9 @@ package final class Attachment: @unchecked Sendable {
     /// The thread, if it is this process's, and not a later one with the same number; throws `unknown` when that
     /// cannot be told, which must not pass for "no": the thread would be taken for one that does not impersonate.
     private func reference(to tid: Int32) throws(ThreadReference.Failure) -> ThreadReference {
-        try threads.withLock { threads throws(ThreadReference.Failure) in
-            if let known = threads[tid], !known.hasEnded { return known }
+        // Asked outside the lock: the threads of a process do not wait for each other's system call.
+        if let known = threads.withLock({ $0[tid] }), !known.hasEnded { return known }
+        return try threads.withLock { threads throws(ThreadReference.Failure) in
             threads[tid] = nil
             if threads.count >= page.count {
                 threads = threads.filter { !$0.value.hasEnded }

@@ -38,9 +38,9 @@ final class MediatorPool: Sendable {
     /// After so many traps in a row that had not, a thread leaves the work to another that took some, too.
     private static let calmBeforeRest = 32
     /// After so many traps a thread looks whether it has to wait beside others, ...
-    private static let trapsBetweenLooks = 64
+    private static let trapsBetweenLooks = 16
     /// ... which it has when nobody else waited at so many of them, made by one thread after another.
-    private static let neededBetweenLooks = 16
+    private static let neededBetweenLooks = 4
     private static let processorCount = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
 
     private let service: MediatedService
