@@ -173,6 +173,39 @@ import Testing
         }
     }
 
+    @Test("go by the descriptor that an object has now, however well it was known") func changedDescriptor()
+        throws
+    {
+        try onScene { (scene) throws in
+            let mine = Stage.fill(
+                "O:{alice}G:SYD:P(A;;FA;;;SY)(A;;FA;;;BA)(A;;FA;;;{alice})", [scene.alice])
+            let nobodys = "O:SYG:SYD:P(A;;FA;;;SY)(A;;FA;;;BA)"
+            let places = [
+                try scene.stage.managedFile(scene.root + "/f", "hers", mine),
+                try scene.stage.file("home/f", "hers", of: scene.alice, mode: 0o644),
+            ]
+            func look(_ file: String) throws -> Int32? {
+                try scene.client.acting("syscall \(SYS_stat) @\(file) #144").errno
+            }
+            for file in places {
+                try scene.stage.describe(file, mine)
+                // Long enough to be remembered.
+                usleep(200_000)
+                for _ in 0..<3 { #expect(try look(file) == nil) }
+                for _ in 0..<3 {
+                    try scene.stage.describe(file, nobodys)
+                    #expect(try look(file) == EACCES)
+                    usleep(200_000)
+                    #expect(try look(file) == EACCES)
+                    try scene.stage.describe(file, mine)
+                    #expect(try look(file) == nil)
+                    usleep(200_000)
+                    #expect(try look(file) == nil)
+                }
+            }
+        }
+    }
+
     @Test("make symbolic links under a managed root with the privilege only") func symbolicLink() throws {
         try onScene { (scene) throws in
             #expect(try scene.client.acting("syscall \(SYS_symlink) @f @\(scene.root)/link").errno == EPERM)

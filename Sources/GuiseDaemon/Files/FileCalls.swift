@@ -16,7 +16,7 @@ struct FileCalls {
     /// leaves the matter to the kernel.
     func require(_ rights: AccessMask<FileKind>, on located: Located) throws(FileError) {
         guard rights != [] else { return }
-        let stored = StoredDescriptor.read(of: located.number, isPath: true) { bytes -> Bool? in
+        let stored = opener.known.read(located) { bytes -> Bool? in
             (try? AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights))?.isAllowed
         }
         switch stored {

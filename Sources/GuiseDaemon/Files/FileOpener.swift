@@ -19,6 +19,7 @@ final class FileOpener {
     /// Devices known not to be proc file systems, to ask once for each.
     private var ordinaryDevices: Set<UInt64> = []
     private var foreseen = Foreseen()
+    var known = KnownDescriptors()
 
     /// Takes the calling thread for its own.
     init(roots: ManagedRoots) {
