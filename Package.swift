@@ -7,6 +7,16 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+// What the adapters are for, under their traits.
+let nio: [Target.Dependency] = ["NIOCore", "NIOPosix"].map {
+    .product(name: $0, package: "swift-nio", condition: .when(traits: ["NIO"]))
+}
+let hummingbird: [Target.Dependency] = [
+    ("Hummingbird", "hummingbird"), ("HummingbirdCore", "hummingbird"), ("Logging", "swift-log"),
+].map {
+    .product(name: $0.0, package: $0.1, condition: .when(traits: ["Hummingbird"]))
+}
+
 // Fuzz targets are built by scripts/fuzz alone: they take the sanitizer's flags.
 let fuzzers: [Target] =
     Context.environment["GUISE_CONTROL_FUZZ"] == nil
@@ -24,17 +34,28 @@ let package = Package(
     products: [
         .library(name: "AccessControl", targets: ["AccessControl"]),
         .library(name: "Guise", targets: ["Guise"]),
+        .library(name: "GuiseHummingbird", targets: ["GuiseHummingbird"]),
+        .library(name: "GuiseNIO", targets: ["GuiseNIO"]),
         .executable(name: "guised", targets: ["guised"]),
         .executable(name: "guise", targets: ["guise"]),
         .executable(name: "idn", targets: ["idn"]),
         .executable(name: "sd", targets: ["sd"]),
     ],
+    // What an adapter needs is fetched and built only where its trait is enabled.
+    traits: [
+        .trait(name: "NIO", description: "GuiseNIO: a SwiftNIO channel acts as its client"),
+        .trait(
+            name: "Hummingbird", description: "GuiseHummingbird: an HTTP request acts as its client",
+            enabledTraits: ["NIO"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
@@ -51,6 +72,16 @@ let package = Package(
                 "AccessControl", "CGuise", "GuiseProtocol",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
+            swiftSettings: strict),
+        .target(
+            name: "GuiseNIO",
+            dependencies: [
+                "AccessControl", "Guise", .product(name: "SystemPackage", package: "swift-system"),
+            ] + nio,
+            swiftSettings: strict),
+        .target(
+            name: "GuiseHummingbird",
+            dependencies: ["AccessControl", "Guise", "GuiseNIO"] + nio + hummingbird,
             swiftSettings: strict),
         .target(
             name: "GuiseDaemon",
@@ -104,6 +135,15 @@ let package = Package(
             name: "guise-example-client", dependencies: ["AccessControl", "Guise"],
             path: "Examples/FileClient",
             swiftSettings: strict),
+        .executableTarget(
+            name: "guise-example-nio", dependencies: ["Guise", "GuiseNIO"] + nio,
+            path: "Examples/NIOFileService", swiftSettings: strict),
+        .executableTarget(
+            name: "guise-example-web",
+            dependencies: [
+                "Guise", "GuiseHummingbird", .product(name: "SystemPackage", package: "swift-system"),
+            ] + hummingbird,
+            path: "Examples/WebFiles", swiftSettings: strict),
         .testTarget(name: "AccessControlTests", dependencies: ["AccessControl"], swiftSettings: strict),
         .testTarget(
             name: "GuiseDaemonTests",
@@ -125,12 +165,17 @@ let package = Package(
             name: "guise-test-service",
             dependencies: ["AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol"],
             path: "Tests/TestService", swiftSettings: strict),
+        .executableTarget(
+            name: "guise-test-adapters",
+            dependencies: ["Guise", "GuiseHummingbird", "GuiseNIO"] + nio + hummingbird,
+            path: "Tests/AdapterService", swiftSettings: strict),
         .testTarget(
             name: "GuiseTests",
             dependencies: [
                 "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "guise", "guised", "idn",
                 "sd",
-                "guise-example-files", "guise-example-client", "guise-test-service",
+                "guise-example-files", "guise-example-client", "guise-example-nio", "guise-example-web",
+                "guise-test-adapters", "guise-test-service",
             ],
             swiftSettings: strict),
     ] + fuzzers,

@@ -91,11 +91,11 @@ package final class AuthorityClient: Sendable {
 
     /// Sends a request that has no response. Lost requests are the authority's to clean up when it sees the
     /// connection end.
+    ///
+    /// One packet, so it waits for nobody's conversation: an event loop may let go of a client.
     func post(_ body: WireRequest.OneOf_Body) {
         guard (try? checkAlive()) != nil else { return }
-        requests.withLock { _ in
-            try? ControlPacket.send(WireRequest.with(id: 0, body), on: socket)
-        }
+        try? ControlPacket.send(WireRequest.with(id: 0, body), on: socket)
     }
 
     /// False in a child made by fork, whose parent's the connection is.

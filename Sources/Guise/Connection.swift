@@ -9,7 +9,8 @@ public import SystemPackage
 ///
 /// The descriptor is closed with the value.
 public final class Connection: Sendable {
-    /// The connected socket, for reading and writing. It belongs to this connection.
+    /// The connected socket, for reading and writing. It belongs to this connection. -1 when it belongs to somebody
+    /// else (``init(clientOf:authority:)``).
     public let fileDescriptor: FileDescriptor
     private let capture: Capture?
     /// The most that the service may do with the client's identity. The client chose it before it connected.
@@ -23,9 +24,25 @@ public final class Connection: Sendable {
     ///   - authority: nil for ``Authority/current``.
     /// - Throws: ``GuiseError/peerGone(_:)`` when the client has closed already,
     ///   ``GuiseError/notAServerConnection(_:)``, ``GuiseError/notAttached(_:)``, and what the authority refused.
-    public init(adopting socket: FileDescriptor, authority: Authority? = nil) throws(GuiseError) {
+    public convenience init(adopting socket: FileDescriptor, authority: Authority? = nil) throws(GuiseError) {
         let authority = if let authority { authority } else { try Authority.required() }
-        let capture = try Capture(of: socket.rawValue, authority: authority)
+        self.init(try Capture(of: socket.rawValue, authority: authority), socket: socket)
+    }
+
+    /// Captures the client of an accepted socket that stays with whoever accepted it, as an event loop's does. The
+    /// socket may be closed before this connection ends, or after.
+    ///
+    /// - Parameters:
+    ///   - socket: as for ``init(adopting:authority:)``; open until this returns.
+    ///   - authority: nil for ``Authority/current``.
+    /// - Throws: as ``init(adopting:authority:)``.
+    public convenience init(clientOf socket: FileDescriptor, authority: Authority? = nil) throws(GuiseError) {
+        let authority = if let authority { authority } else { try Authority.required() }
+        self.init(
+            try Capture(of: socket.rawValue, authority: authority), socket: FileDescriptor(rawValue: -1))
+    }
+
+    private init(_ capture: Capture, socket: FileDescriptor) {
         self.capture = capture
         level = capture.level
         fileDescriptor = socket
@@ -37,7 +54,7 @@ public final class Connection: Sendable {
         self.level = level
     }
 
-    deinit { close(fileDescriptor.rawValue) }
+    deinit { if fileDescriptor.rawValue >= 0 { close(fileDescriptor.rawValue) } }
 
     /// Connects to a service, allowing it no more than a level.
     ///
@@ -154,3 +171,14 @@ public func impersonate(_ connection: Connection) throws(GuiseError) { try conne
 /// Corresponds to `RevertToSelf`.
 @inline(__always)
 public func revertToSelf() { ThreadIdentity.clear() }
+
+/// Runs `body` on the calling thread as the service itself, and puts back what the thread was before, however `body`
+/// ends.
+package func withoutImpersonating<Result, Failure: Error>(
+    _ body: () throws(Failure) -> Result
+) throws(Failure) -> Result {
+    let before = ThreadIdentity.save()
+    ThreadIdentity.clear()
+    defer { ThreadIdentity.restore(before) }
+    return try body()
+}

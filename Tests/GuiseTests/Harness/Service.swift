@@ -40,19 +40,30 @@ extension Stage {
         try start(account, name, ["--cooperative"]) { Self.command($0, as: account.uid) }
     }
 
+    /// Starts a program under `guise run`, and waits until it says that it serves.
+    @discardableResult
+    func launch(_ command: [String], as account: Person, name: String = "service") throws -> ChildProcess {
+        try launch([product("guise"), "run", account.name, "--"] + command, name: name)
+    }
+
     private func start(
         _ account: Person, _ name: String, _ options: [String], _ wrapped: ([String]) -> [String]
     ) throws -> Service {
         let socket = directory + "/services/" + name
+        let process = try launch(
+            wrapped([product("guise-test-service"), "serve", socket] + options), name: name)
+        return Service(stage: self, process: process, socket: socket, account: account)
+    }
+
+    private func launch(_ command: [String], name: String) throws -> ChildProcess {
         let log = open(directory + "/\(name).log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
         defer { close(log) }
-        let command = [product("guise-test-service"), "serve", socket] + options
-        let process = try start(wrapped(command), streams: (-1, log, log))
+        let process = try start(command, streams: (-1, log, log))
         try eventually("the service; it said: \(serviceLog(name)); guised said: \(self.log)") {
             guard !process.hasEnded else { throw HarnessError("the service ended: \(serviceLog(name))") }
             return serviceLog(name).contains("serving")
         }
-        return Service(stage: self, process: process, socket: socket, account: account)
+        return process
     }
 
     func serviceLog(_ name: String = "service") -> String {
