@@ -61,6 +61,16 @@ final class Session: @unchecked Sendable {
             return .value("\(name) \(token.level?.word ?? "primary")")
         case "ids":
             return .value("\(getpid())/\(currentThreadID)")
+        case "intent":
+            // intent backup|restore|both|none COMMAND…
+            let intent: AccessIntent =
+                switch words[1] {
+                case "backup": .backup
+                case "restore": .restore
+                case "both": [.backup, .restore]
+                default: []
+                }
+            return try withIntent(intent) { self.perform(Array(words[2...])) }
         case "scoped":
             return try captured().impersonating { self.perform(Array(words[1...])) }
         case "scoped-throwing":

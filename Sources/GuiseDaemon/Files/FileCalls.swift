@@ -17,7 +17,7 @@ struct FileCalls {
     func require(_ rights: AccessMask<FileKind>, on located: Located) throws(FileError) {
         guard rights != [] else { return }
         let stored = StoredDescriptor.read(of: located.number, isPath: true) { bytes -> Bool? in
-            (try? AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights))?.isAllowed
+            try? caller.isGranted(rights, by: bytes)
         }
         switch stored {
         case .success(true?): return
@@ -283,13 +283,47 @@ struct FileCalls {
         try asAuthority { chmod(path(of: object), mode & 0o111 != 0 ? 0o700 : 0o600) }
     }
 
-    /// chown(2): WRITE_OWNER. Under a managed root the owner is the descriptor's, which `sd` changes.
-    func setOwner(of object: Located, uid: UInt32, gid: UInt32) throws(FileError) {
+    /// chown(2): WRITE_OWNER. Under a managed root owner and group are the descriptor's: the caller makes itself the
+    /// owner, and its own groups the group; who restores makes anybody either.
+    func setOwner(
+        of object: Located, uid: UInt32, gid: UInt32, _ directory: AccountDirectory
+    ) throws(FileError) {
         try require(.writeOwner, on: object)
         guard object.isManaged else { return try asCaller { chown(path(of: object), uid, gid) } }
         let keeps = UInt32.max
-        guard uid == keeps || uid == caller.credentials?.uid, gid == keeps || gid == caller.credentials?.gid
-        else { throw FileError(EPERM, rule: "under a managed root the owner is set with `sd set`") }
+        guard caller.intent.contains(.restore) || isOwn(uid: uid, gid: gid) else {
+            throw FileError(
+                EPERM,
+                rule: "somebody else is made the owner with SeRestorePrivilege and the intent to restore only"
+            )
+        }
+        let owner =
+            uid == keeps
+            ? nil : uid == caller.credentials?.uid ? caller.token.user : directory.sid(unixUser: uid)
+        let group = gid == keeps ? nil : directory.sid(unixGroup: gid)
+        guard owner != nil || group != nil else { return }
+        try StoredDescriptor.changes.withLock { _ throws(FileError) in
+            // The one that says who may change it is the one that is changed.
+            try require(.writeOwner, on: object)
+            guard case .descriptor(var descriptor) = StoredDescriptor.reading(of: object.number) else {
+                throw FileError(EACCES, rule: "the security descriptor cannot be read")
+            }
+            let before = (descriptor.owner, descriptor.group)
+            if let owner { descriptor.owner = owner }
+            if let group { descriptor.group = group }
+            guard before != (descriptor.owner, descriptor.group) else { return }
+            let error = StoredDescriptor.write(descriptor.bytes, to: object.number)
+            guard error == 0 else { throw FileError(-error) }
+        }
+    }
+
+    /// Whether a user and a group, each unless it is to be kept, are the caller's.
+    private func isOwn(uid: UInt32, gid: UInt32) -> Bool {
+        let keeps = UInt32.max
+        guard uid != keeps || gid != keeps else { return true }
+        guard let own = caller.credentials else { return false }
+        return (uid == keeps || uid == own.uid)
+            && (gid == keeps || gid == own.gid || own.groups.contains(gid))
     }
 
     /// utimensat(2): WRITE_ATTRIBUTES.

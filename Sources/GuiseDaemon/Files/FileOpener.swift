@@ -146,9 +146,9 @@ final class FileOpener {
         let flag = OpenRequest.Flag.self
         let special = flag.exclusive | flag.truncate | flag.temporary | flag.path | flag.directory
         guard !request.has(special) else { return nil }
-        let rights = request.rights(onDirectory: false)
+        let rights = request.rights(onDirectory: false, for: caller.intent)
         let asked = Foreseen.Question(
-            root, UnsafeBufferPointer(rebasing: path[start...]), rights, caller.token, roots)
+            root, UnsafeBufferPointer(rebasing: path[start...]), rights, caller, roots)
         if foreseen.contains(asked) {
             if let file = openFile(root.descriptor, path.baseAddress! + start, request, rights, caller) {
                 return file
@@ -215,8 +215,7 @@ final class FileOpener {
     private static func isAllowed(
         _ descriptor: UnsafeRawBufferPointer, _ rights: AccessMask<FileKind>, _ caller: Caller
     ) -> Bool {
-        (try? AccessCheck<FileKind>.decide(descriptor, token: caller.token, desired: rights))?.isAllowed
-            == true
+        (try? caller.isGranted(rights, by: descriptor)) == true
     }
 
     /// By the kernel's lookup as the caller; nil: walk it.
@@ -337,7 +336,7 @@ final class FileOpener {
             }
             _ = guise_clear_nonblocking(found, flags)
         }
-        let rights = request.rights(onDirectory: status.isDirectory)
+        let rights = request.rights(onDirectory: status.isDirectory, for: caller.intent)
         let decision = StoredDescriptor.read(of: found) { Self.isAllowed($0, rights, caller) }
         switch decision {
         case .failure(let failure) where failure.errno == ENODATA || failure.errno == EOPNOTSUPP:
@@ -398,8 +397,8 @@ final class FileOpener {
             return .failed(EACCES, rule: "a device under a managed root opens for nobody")
         }
         if let refusal = refusal(
-            of: request.rights(onDirectory: status.isDirectory), on: object.number, caller)
-        {
+            of: request.rights(onDirectory: status.isDirectory, for: caller.intent), on: object.number, caller
+        ) {
             return refusal
         }
         if status.isFIFO, !mayWait, !request.has(OpenRequest.Flag.nonBlocking | OpenRequest.Flag.path) {
@@ -414,8 +413,7 @@ final class FileOpener {
         let decision = StoredDescriptor.read(of: object, isPath: true) {
             bytes -> Result<Bool, AccessCheckError> in
             do throws(AccessCheckError) {
-                return .success(
-                    try AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights).isAllowed)
+                return .success(try caller.isGranted(rights, by: bytes))
             } catch { return .failure(error) }
         }
         switch decision {
