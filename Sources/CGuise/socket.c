@@ -237,6 +237,7 @@ bool guise_unix_has_name(int socket) {
 
 int guise_socket_domain(int socket) { return option(socket, SO_DOMAIN); }
 int guise_socket_type(int socket) { return option(socket, SO_TYPE); }
+int guise_socket_protocol(int socket) { return option(socket, SO_PROTOCOL); }
 
 int guise_socket_pass_credentials(int socket) {
     int on = 1;

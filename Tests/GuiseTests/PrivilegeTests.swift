@@ -256,6 +256,16 @@ struct PrivilegeTests {
                 let made = try holder.acting("syscall \(SYS_symlink) @to @\(open)/\(name)")
                 #expect(made.errno == (privileges.isEmpty ? EPERM : nil), "\(name): \(made)")
             }
+            // A user's is held and not enabled, which is enough here as it is for CreateSymbolicLink.
+            let bob = try stage.user("bob")
+            let his = "syscall \(SYS_symlink) @to @\(open)/his"
+            #expect(try plain.client(bob).acting(his).errno == EPERM)
+            try stage.ask(
+                .accountChange(
+                    .with {
+                        $0.name = "bob"; $0.grant = ["SeCreateSymbolicLinkPrivilege"]
+                    }))
+            #expect(try plain.client(bob).acting(his).value == "0")
             #expect(
                 try plain.client(stage.stranger()).ask("syscall \(SYS_symlink) @to @\(open)/x").errno == EPERM
             )

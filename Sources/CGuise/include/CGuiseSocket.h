@@ -55,6 +55,7 @@ int guise_unix_own_path(int socket, char *out, size_t capacity);
 bool guise_unix_has_name(int socket);
 int guise_socket_domain(int socket);
 int guise_socket_type(int socket);
+int guise_socket_protocol(int socket);
 int guise_socket_pass_credentials(int socket);
 
 // One datagram to a socket named as NOTIFY_SOCKET names it: by path, or abstract after an @.

@@ -85,7 +85,8 @@ final class Mediator {
             }
             return addressForProcess(trap, mayWait)
         case .bind:
-            return addressForProcess(trap, mayWait)
+            return bindPrivilegedPort(trap, trap.service.logon.token.token)
+                ?? addressForProcess(trap, mayWait)
         case .execute:
             if let status = ThreadStatus(trap.tid), trap.isPending {
                 trap.service.attachment(of: status.pid)?.noteExecution()
@@ -150,8 +151,10 @@ final class Mediator {
         case .execute:
             // As the process, and its impersonation ends: as on Windows.
             return handleForProcess(trap, row, intent, mayWait)
-        case .connect, .bind:
+        case .connect:
             return address(trap, handle, mayWait)
+        case .bind:
+            return bindPrivilegedPort(trap, handle.deciding) ?? address(trap, handle, mayWait)
         case .send:
             return send(trap, handle, mayWait)
         case .sendMany:
