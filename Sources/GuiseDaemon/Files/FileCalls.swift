@@ -253,14 +253,24 @@ struct FileCalls {
     }
 
     /// link(2): WRITE_ATTRIBUTES on the object, ADD_FILE on the directory. The object keeps its descriptor, so
-    /// that another name gives nobody another right.
+    /// that another name gives nobody another right. Whoever made a file with O_TMPFILE gives it its first name with
+    /// ADD_FILE alone, as if it had been made there.
     func link(_ object: Located, to new: LocatedEntry) throws(FileError) {
         guard object.root === new.directory.root else { throw FileError(EXDEV) }
-        try require(.writeAttributes, on: object)
+        if !isOwnNameless(object) { try require(.writeAttributes, on: object) }
         try require(.addFile, on: new.directory)
         try run(object) {
             linkat(AT_FDCWD, path(of: object), new.directory.number, new.name, AT_SYMLINK_FOLLOW)
         }
+    }
+
+    /// Whether an object under a managed root has no name and is the caller's. One whose last name is gone gets no new one
+    /// from the kernel.
+    private func isOwnNameless(_ object: Located) -> Bool {
+        guard object.isManaged, object.status.stx_nlink == 0,
+            case .descriptor(let descriptor) = StoredDescriptor.reading(of: object.number)
+        else { return false }
+        return descriptor.owner == caller.token.defaultOwner
     }
 
     // MARK: Attributes
