@@ -158,12 +158,15 @@ final class Mediator {
         case .send:
             return send(trap, handle, mayWait)
         case .sendMany:
-            if isNoUnixSocket(trap), trap.isPending {
-                trap.proceed()
-                return .answered
+            guard isNoUnixSocket(trap) || haveNoAddress(trap), trap.isPending else {
+                return sendMany(trap, handle, mayWait)
             }
+            trap.proceed()
+            return .answered
         case .message:
-            guard messageHasNoAddress(trap), trap.isPending else { return send(trap, handle, mayWait) }
+            guard messageHasNoAddress(trap, at: trap.argument(1)), trap.isPending else {
+                return send(trap, handle, mayWait)
+            }
             trap.proceed()
             return .answered
         case .signal:
@@ -333,10 +336,11 @@ final class Mediator {
         return domain >= 0 && domain != AF_UNIX
     }
 
-    private func messageHasNoAddress(_ trap: Trap) -> Bool {
+    /// Of a struct msghdr of the caller.
+    func messageHasNoAddress(_ trap: Trap, at address: UInt64) -> Bool {
         // msg_name and msg_namelen are the first fields of msghdr.
         var name: [UInt64] = [1, 1]
-        return guise_memory_read(trap.tid, trap.argument(1), &name, 16) == 16
+        return guise_memory_read(trap.tid, address, &name, 16) == 16
             && (name[0] == 0 || UInt32(truncatingIfNeeded: name[1]) == 0)
     }
 }
