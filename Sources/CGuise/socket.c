@@ -139,12 +139,19 @@ int guise_socket_bind(int socket, const void *address, uint32_t length) {
 }
 
 int64_t guise_socket_send_to(int socket, const void *bytes, size_t length, int flags, const void *address,
-                             uint32_t address_length, int32_t pid, uint32_t uid, uint32_t gid) {
+                             uint32_t address_length, const int *descriptors, size_t count, int32_t pid,
+                             uint32_t uid, uint32_t gid) {
     struct iovec part = {.iov_base = (void *)bytes, .iov_len = length};
-    union { char space[CMSG_SPACE(sizeof(struct ucred))]; struct cmsghdr align; } control;
-    struct msghdr message = {.msg_name = (void *)address, .msg_namelen = address_length, .msg_iov = &part,
-                             .msg_iovlen = 1, .msg_control = control.space,
-                             .msg_controllen = sizeof control.space};
+    union {
+        char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(GUISE_LARGEST_RIGHTS * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    if (count > GUISE_LARGEST_RIGHTS) return -EINVAL;
+    struct msghdr message = {.msg_name = address_length ? (void *)address : NULL,
+                             .msg_namelen = address_length, .msg_iov = &part, .msg_iovlen = 1,
+                             .msg_control = control.space,
+                             .msg_controllen = CMSG_SPACE(sizeof(struct ucred)) +
+                                               (count ? CMSG_SPACE(count * sizeof(int)) : 0)};
     struct ucred sender = {.pid = pid, .uid = uid, .gid = gid};
     memset(&control, 0, sizeof control);
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
@@ -152,6 +159,13 @@ int64_t guise_socket_send_to(int socket, const void *bytes, size_t length, int f
     header->cmsg_type = SCM_CREDENTIALS;
     header->cmsg_len = CMSG_LEN(sizeof sender);
     memcpy(CMSG_DATA(header), &sender, sizeof sender);
+    if (count) {
+        header = CMSG_NXTHDR(&message, header);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(header), descriptors, count * sizeof(int));
+    }
     ssize_t sent = sendmsg(socket, &message, flags | MSG_NOSIGNAL);
     return sent < 0 ? -errno : sent;
 }
@@ -237,6 +251,7 @@ bool guise_unix_has_name(int socket) {
 
 int guise_socket_domain(int socket) { return option(socket, SO_DOMAIN); }
 int guise_socket_type(int socket) { return option(socket, SO_TYPE); }
+int guise_socket_protocol(int socket) { return option(socket, SO_PROTOCOL); }
 
 int guise_socket_pass_credentials(int socket) {
     int on = 1;

@@ -71,6 +71,24 @@ enum ThreadIdentity {
         store(saved.handle, body: saved.body, capture, thread)
     }
 
+    /// Says in the calling thread's slot what its calls are for; returns what stood there.
+    static func declare(_ intent: UInt64, in authority: Authority) throws(GuiseError) -> UInt64 {
+        let thread = guise_thread_current()!
+        if thread.pointee.generation != authority.generation || thread.pointee.handle == nil {
+            try claim(thread, in: authority)
+        }
+        let before = guise_handle_load(thread.pointee.handle + 3)
+        guise_handle_store(thread.pointee.handle + 3, intent)
+        return before
+    }
+
+    /// Puts back what ``declare(_:in:)`` returned. Where the thread has no slot any more, a child made by fork, there is
+    /// nothing to take back.
+    static func redeclare(_ intent: UInt64) {
+        let thread = guise_thread_current()!
+        if thread.pointee.handle != nil { guise_handle_store(thread.pointee.handle + 3, intent) }
+    }
+
     /// The slow path of ``install(_:of:in:)``: the thread's first time with this attachment.
     private static func claim(
         _ thread: UnsafeMutablePointer<guise_thread>, in authority: Authority

@@ -10,12 +10,13 @@ import CGuise
 /// |---------------------------|---------------------------------------------------------------------|
 /// | 0                         | 8 bytes: not 0 once a task acted as a client; the rest of 4,096 zero |
 /// | 4,096                     | `count` thread ids, 4 bytes each, in buckets of 16; 0 = free        |
-/// | 4,096 + max(4,096, 4 × count) | `count` slots of 64 bytes: the handle, the body, the thread (8 bytes each), the rest zero |
+/// | 4,096 + max(4,096, 4 × count) | `count` slots of 64 bytes: the handle, the body, the thread, the intent (8 bytes each), the rest zero |
 ///
 /// A thread's slot is in one of the four buckets that follow the hash of its id. Handle 0 is the process's
 /// primary token. The body is 0, or the ``TaskMark/body`` of the task that stored the handle: it then counts only
 /// while the thread runs tasks of that body. The thread is the inode of a pidfd of it, which no later thread of the
-/// same id has; 0 leaves it at the id.
+/// same id has; 0 leaves it at the id. The intent is 1 for backup, 2 for restore, 3 for both; it asks for what the thread's
+/// token has the privileges for, and gives nothing.
 package struct IdentityPage: @unchecked Sendable {
     package static let defaultCount = 4096
     package static let largestCount = 65536
@@ -88,7 +89,10 @@ package struct IdentityPage: @unchecked Sendable {
             taken = probe(tid) { guise_tid_claim(tids + $0, tid) }
         }
         // Nobody asks whose the slot is before there is a handle in it.
-        if let taken { guise_handle_store(handle(at: taken) + 2, inode) }
+        if let taken {
+            guise_handle_store(handle(at: taken) + 2, inode)
+            guise_handle_store(handle(at: taken) + 3, 0)
+        }
         return taken
     }
 
@@ -110,7 +114,10 @@ package struct IdentityPage: @unchecked Sendable {
     /// The inode that a slot says its thread's pidfds have; 0 when it does not say.
     package func inode(at index: Int) -> UInt64 { guise_handle_load(handle(at: index) + 2) }
 
-    /// Where the handle of a slot lives, the body behind it.
+    /// What a slot says its thread does its calls for: bits of `AccessIntent`, and whatever else stands there.
+    package func intent(at index: Int) -> UInt64 { guise_handle_load(handle(at: index) + 3) }
+
+    /// Where the handle of a slot lives, the body, the thread and the intent behind it.
     package func handle(at index: Int) -> UnsafeMutablePointer<UInt64> {
         (slots + 64 * index).assumingMemoryBound(to: UInt64.self)
     }

@@ -1702,6 +1702,9 @@ package nonisolated struct WireDescriptorGet: Sendable {
 
   package var path: String = String()
 
+  /// 1: backup, 2: restore, 3: both; asks for what the token has the privileges for
+  package var intent: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1728,6 +1731,9 @@ package nonisolated struct WireDescriptorSet: Sendable {
   package var hasExpected: Bool {self._expected != nil}
   /// Clears the value of `expected`. Subsequent reads from it will return its default value.
   package mutating func clearExpected() {self._expected = nil}
+
+  /// as in DescriptorGet
+  package var intent: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -4510,7 +4516,7 @@ nonisolated extension WireRoots: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireDescriptorGet: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DescriptorGet"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{2};intent\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4519,6 +4525,7 @@ nonisolated extension WireDescriptorGet: SwiftProtobuf.Message, SwiftProtobuf._M
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.path) }()
+      case 60: try { try decoder.decodeSingularUInt32Field(value: &self.intent) }()
       default: break
       }
     }
@@ -4528,11 +4535,15 @@ nonisolated extension WireDescriptorGet: SwiftProtobuf.Message, SwiftProtobuf._M
     if !self.path.isEmpty {
       try visitor.visitSingularStringField(value: self.path, fieldNumber: 1)
     }
+    if self.intent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.intent, fieldNumber: 60)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireDescriptorGet, rhs: WireDescriptorGet) -> Bool {
     if lhs.path != rhs.path {return false}
+    if lhs.intent != rhs.intent {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4540,7 +4551,7 @@ nonisolated extension WireDescriptorGet: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireDescriptorSet: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DescriptorSet"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}sddl\0\u{1}binary\0\u{1}expected\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}sddl\0\u{1}binary\0\u{1}expected\0\u{2}8intent\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4552,6 +4563,7 @@ nonisolated extension WireDescriptorSet: SwiftProtobuf.Message, SwiftProtobuf._M
       case 2: try { try decoder.decodeSingularStringField(value: &self.sddl) }()
       case 3: try { try decoder.decodeSingularBytesField(value: &self.binary) }()
       case 4: try { try decoder.decodeSingularBytesField(value: &self._expected) }()
+      case 60: try { try decoder.decodeSingularUInt32Field(value: &self.intent) }()
       default: break
       }
     }
@@ -4574,6 +4586,9 @@ nonisolated extension WireDescriptorSet: SwiftProtobuf.Message, SwiftProtobuf._M
     try { if let v = self._expected {
       try visitor.visitSingularBytesField(value: v, fieldNumber: 4)
     } }()
+    if self.intent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.intent, fieldNumber: 60)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4582,6 +4597,7 @@ nonisolated extension WireDescriptorSet: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.sddl != rhs.sddl {return false}
     if lhs.binary != rhs.binary {return false}
     if lhs._expected != rhs._expected {return false}
+    if lhs.intent != rhs.intent {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -131,6 +131,6 @@ import Testing
         #expect(
             Privilege.impersonate.rawValue == 29 && Privilege.impersonate.name == "SeImpersonatePrivilege")
         #expect(Privilege(name: "sebackupprivilege") == .backup && Privilege(name: "SeNonsense") == nil)
-        #expect(Privilege.allCases.count == 35)
+        #expect(Privilege.allCases.count == 36)
     }
 }

@@ -110,20 +110,32 @@ ssize_t test_send(int socket, const void *bytes, size_t length, int descriptor, 
     return sent < 0 ? -errno : sent;
 }
 
-ssize_t test_receive(int socket, void *out, size_t capacity, int32_t *pid, uint32_t *uid, uint32_t *gid) {
-    char space[CMSG_SPACE(sizeof(struct ucred))];
+ssize_t test_receive(int socket, void *out, size_t capacity, int32_t *pid, uint32_t *uid, uint32_t *gid,
+                     int descriptors[], size_t *count) {
+    char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(253 * sizeof(int))];
+    size_t room = *count;
+    *count = 0;
     struct iovec part = {.iov_base = out, .iov_len = capacity};
     struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
     ssize_t got = recvmsg(socket, &message, MSG_DONTWAIT);
     if (got < 0) return -errno;
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (header && header->cmsg_type == SCM_CREDENTIALS) {
-        struct ucred sender;
-        memcpy(&sender, CMSG_DATA(header), sizeof sender);
-        *pid = sender.pid;
-        *uid = sender.uid;
-        *gid = sender.gid;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_type == SCM_CREDENTIALS) {
+            struct ucred sender;
+            memcpy(&sender, CMSG_DATA(header), sizeof sender);
+            *pid = sender.pid;
+            *uid = sender.uid;
+            *gid = sender.gid;
+        } else if (header->cmsg_type == SCM_RIGHTS) {
+            size_t got_count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            for (size_t i = 0; i < got_count; i++) {
+                int descriptor;
+                memcpy(&descriptor, CMSG_DATA(header) + i * sizeof descriptor, sizeof descriptor);
+                if (*count < room) descriptors[(*count)++] = descriptor;
+                else close(descriptor);
+            }
+        }
     }
     return got;
 }

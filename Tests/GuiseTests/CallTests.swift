@@ -22,7 +22,7 @@ struct CallTests {
     ]
     /// By their arguments: these are looked at, and some asked for nothing.
     private static let byArguments: Set<String> = [
-        "sendto", "sendmsg", "prlimit64", "ioctl", "kill", "tkill", "tgkill",
+        "sendto", "sendmsg", "sendmmsg", "prlimit64", "ioctl", "kill", "tkill", "tgkill",
     ]
 
     @Test(

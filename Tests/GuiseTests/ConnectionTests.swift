@@ -606,8 +606,6 @@ struct ConnectionTests {
                 #expect(try scene.client.ask("\(command) stream \(hers.address) text").errno == EOPNOTSUPP)
                 #expect(try scene.client.ask("\(command) datagram \(scene.home)/none text").errno == ENOENT)
             }
-            // Descriptors that come with an addressed message would be looked up again.
-            #expect(try scene.client.ask("send-message-to datagram \(hers.address) text 1").errno == EACCES)
             _ = try scene.client.ask("impersonate identification")
             #expect(try scene.client.ask("send-to datagram \(closed.address) text").number == 4)
             #expect(closed.datagram()?.uid == service.uid)
@@ -617,6 +615,124 @@ struct ConnectionTests {
             _ = try scene.client.ask("revert")
             #expect(try scene.client.ask("send-to datagram \(closed.address) text").number == 4)
             #expect(try scene.client.ask("send-to datagram \(hers.address) text").errno == EACCES)
+        }
+    }
+
+    /// One part of a message's control data, in hexadecimal.
+    private func control(_ type: Int32, _ numbers: [Int32], length: Int? = nil) -> String {
+        var bytes: [UInt8] = []
+        func add(_ value: some FixedWidthInteger) { withUnsafeBytes(of: value.littleEndian) { bytes += $0 } }
+        add(UInt64(length ?? 16 + 4 * numbers.count))
+        add(SOL_SOCKET)
+        add(type)
+        for number in numbers { add(number) }
+        bytes += [UInt8](repeating: 0, count: (8 - bytes.count % 8) % 8)
+        return bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    @Test("descriptors and the client's credentials go along with a datagram, and nobody else's do")
+    func datagramsWithControl() throws {
+        try onScene { (scene) throws in
+            let hers = try PlainServer(
+                at: scene.home + "/hers", type: SOCK_DGRAM, of: scene.alice, mode: 0o600)
+            let managed = try PlainServer(at: scene.root + "/managed", type: SOCK_DGRAM, mode: 0o600)
+            try scene.stage.describe(
+                managed.address, Stage.fill("O:BAG:SYD:(A;;FW;;;{alice})", [scene.alice]))
+            let abstract = try PlainServer(
+                at: "@guise-test-\(getpid())-\(scene.alice.uid)-control", type: SOCK_DGRAM)
+            let servers = [hers, managed, abstract]
+            let file = try scene.stage.file("home/file", "content", of: scene.alice)
+            _ = try scene.client.ask("impersonate")
+            _ = try scene.bobs.ask("impersonate")
+            let descriptor = Int32(try #require(try scene.client.ask("open \(file) \(Flags.read)").number))
+            let (rights, credentials): (Int32, Int32) = (1, 2)
+            let own = [
+                scene.service.pid, Int32(bitPattern: scene.alice.uid), Int32(bitPattern: scene.alice.uid),
+            ]
+            for server in servers {
+                let several = control(rights, [descriptor, descriptor]) + control(rights, [descriptor])
+                #expect(try scene.client.ask("send-control \(server.address) text \(several)").number == 4)
+                let datagram = try #require(server.datagram())
+                // Who carries descriptors is told to be guised.
+                #expect(datagram.uid == scene.alice.uid && datagram.gid == scene.alice.uid)
+                #expect(datagram.pid == scene.stage.authority?.pid)
+                #expect(datagram.text == "text" && datagram.descriptors.count == 3)
+                for one in datagram.descriptors {
+                    var content = [UInt8](repeating: 0, count: 7)
+                    #expect(pread(one, &content, 7, 0) == 7 && content == Array("content".utf8))
+                    close(one)
+                }
+                let told = control(credentials, own)
+                #expect(try scene.client.ask("send-control \(server.address) text \(told)").number == 4)
+                let second = try #require(server.datagram())
+                #expect(second.uid == scene.alice.uid && second.pid == scene.service.pid)
+            }
+            let service = Int32(bitPattern: scene.service.account.uid)
+            let wrong: [(String, Int32)] = [
+                (control(rights, [descriptor, 9999]), EBADF), (control(rights, [-1]), EBADF),
+                (control(rights, [Int32](repeating: descriptor, count: 254)), EINVAL),
+                (control(credentials, [own[0], service, service]), EPERM),
+                (control(credentials, [own[0], 0, 0]), EPERM),
+                (control(credentials, [1, own[1], own[2]]), EPERM),
+                (control(credentials, [own[0]]), EINVAL), (control(77, [1]), EINVAL),
+                (control(rights, [descriptor], length: 15), EINVAL),
+                (control(rights, [descriptor], length: 25), EINVAL),
+                (control(rights, [descriptor], length: -1 & Int.max), EINVAL),
+                (control(rights, [descriptor]) + control(rights, [descriptor], length: 0), EINVAL),
+            ]
+            for (bytes, error) in wrong {
+                let answer = try scene.client.ask("send-control \(hers.address) text \(bytes)")
+                #expect(answer.errno == error, "\(bytes): \(answer)")
+            }
+            // What is too short to be a part is none, and what is of another level is somebody else's.
+            #expect(try scene.client.ask("send-control \(hers.address) text 1000000000000000").number == 4)
+            #expect(hers.datagram()?.descriptors == [])
+            for server in [hers, managed] {
+                let answer = try scene.bobs.ask(
+                    "send-control \(server.address) text \(control(rights, [descriptor]))")
+                #expect(answer.errno == EACCES)
+            }
+            for server in servers { #expect(server.datagram() == nil) }
+        }
+    }
+
+    @Test("many messages at once go one by one, up to the first that is refused")
+    func manyDatagrams() throws {
+        try onScene { (scene) throws in
+            let hers = try PlainServer(
+                at: scene.home + "/hers", type: SOCK_DGRAM, of: scene.alice, mode: 0o600)
+            let closed = try PlainServer(
+                at: scene.home + "/closed", type: SOCK_DGRAM, of: scene.service.account, mode: 0o600)
+            let managed = try PlainServer(at: scene.root + "/managed", type: SOCK_DGRAM, mode: 0o600)
+            try scene.stage.describe(
+                managed.address, Stage.fill("O:BAG:SYD:(A;;FW;;;{alice})", [scene.alice]))
+            let (one, two, three) = (hers.address, managed.address, closed.address)
+            _ = try scene.client.ask("impersonate")
+            #expect(try scene.client.ask("send-many \(one),\(two),\(one) text").value == "3 4 4 4")
+            #expect(hers.datagram()?.uid == scene.alice.uid && hers.datagram()?.uid == scene.alice.uid)
+            #expect(managed.datagram()?.pid == scene.service.pid)
+            #expect(try scene.client.ask("send-many \(one),\(three),\(one) text").value == "1 4 0 0")
+            #expect(try scene.client.ask("send-many \(three),\(one) text").value == "-\(EACCES) 0 0")
+            #expect(hers.datagram() != nil && hers.datagram() == nil && closed.datagram() == nil)
+            let descriptor = try #require(
+                try scene.client.ask("open \(try scene.stage.file("home/f", "x", of: scene.alice)) 0").number)
+            let rights = control(1, [Int32(descriptor)])
+            #expect(try scene.client.ask("send-many \(one),\(two) text \(rights)").value == "2 4 4")
+            for server in [hers, managed] {
+                let datagram = try #require(server.datagram())
+                #expect(datagram.descriptors.count == 1)
+                datagram.descriptors.forEach { close($0) }
+            }
+            // More than a queue holds, to one who never takes any: those before are told.
+            let many = [String](repeating: one, count: 600).joined(separator: ",")
+            let sent = try #require(try scene.client.ask("send-many \(many) text").value)
+            let count = try #require(Int(sent.split(separator: " ")[0]))
+            #expect((1..<600).contains(count))
+            for _ in 0..<count { #expect(hers.datagram() != nil) }
+            #expect(hers.datagram() == nil)
+            _ = try scene.client.ask("revert")
+            #expect(try scene.client.ask("send-many \(three),\(one) text").value == "1 4 0")
+            #expect(closed.datagram()?.uid == scene.service.account.uid)
         }
     }
 

@@ -148,6 +148,72 @@ struct DescriptorToolTests {
         }
     }
 
+    /// Runs `sd` with a service's token, whose privileges are enabled.
+    private func sd(_ stage: Stage, with privileges: [String], _ arguments: String...) throws -> Stage.Outcome
+    {
+        let account = try stage.service("holder\(UInt32.random(in: 0...UInt32.max))", privileges: privileges)
+        return try stage.run([product("guise"), "run", account.name, "--", product("sd")] + arguments)
+    }
+
+    @Test("SACLs are read and written with SeSecurityPrivilege, and by nobody else")
+    func security() throws {
+        try onStage { (stage) throws in
+            let root = try stage.root("managed", "O:BAG:SYD:PAI(A;OICI;FA;;;BA)(A;OICI;FA;;;SU)")
+            let file = try stage.managedFile(
+                root + "/file", "text", "O:BAG:SYD:(A;;FA;;;SU)S:(AU;FA;FA;;;WD)")
+            // All rights in the DACL are not this one, and no other privilege is, for whatever it is declared.
+            let others = ["SeBackupPrivilege", "SeRestorePrivilege", "SeTakeOwnershipPrivilege"]
+            let seen = try sd(stage, with: others, "show", file, "--sddl", "--backup")
+            #expect(seen.status == 0 && !seen.output.contains("AU;"), "\(seen)")
+            let refused = try sd(stage, with: others, "set", file, "S:(AU;SA;FR;;;WD)", "--restore")
+            #expect(refused.status == 1 && refused.errors.contains("ACCESS_SYSTEM_SECURITY"), "\(refused)")
+            #expect(try descriptor(stage, file).sacl.aces.first?.flags.contains(.failedAccess) == true)
+            let own = ["SeSecurityPrivilege"]
+            #expect(try sd(stage, with: own, "show", file, "--sddl").output.contains("(AU;FA;FA;;;WD)"))
+            #expect(try sd(stage, with: own, "set", file, "S:(AU;SA;FR;;;WD)").status == 0)
+            #expect(try sd(stage, with: own, "show", file, "--sddl").output.contains("(AU;SA;FR;;;WD)"))
+            // The privilege is no right to the rest.
+            #expect(try sd(stage, with: own, "set", root, "S:(AU;SA;FR;;;WD)D:").status == 0)
+            let closed = try stage.managedFile(root + "/closed", "text", "O:BAG:SYD:P(A;;FA;;;SY)")
+            #expect(try sd(stage, with: own, "show", closed).status == 1)
+            #expect(try sd(stage, with: own, "set", closed, "S:(AU;SA;FR;;;WD)D:").status == 1)
+        }
+    }
+
+    @Test("descriptors are read for a backup and set for a restore by who holds the privilege and says so")
+    func intent() throws {
+        try onStage { (stage) throws in
+            let root = try stage.root("managed", "O:BAG:SYD:PAI(A;OICI;FA;;;SY)")
+            let file = try stage.managedFile(root + "/file", "text", "O:SYG:SYD:P(A;;FA;;;SY)")
+            let (backup, restore) = (["SeBackupPrivilege"], ["SeRestorePrivilege"])
+            #expect(try sd(stage, with: backup, "show", file).status == 1)
+            #expect(try sd(stage, with: restore, "show", file, "--backup").status == 1)
+            #expect(
+                try sd(stage, with: backup, "show", file, "--sddl", "--backup").output
+                    == "O:SYG:SYD:P(A;;FA;;;SY)\n")
+            for privileges in [restore, backup] {
+                for arguments in [["set", file, "D:P(A;;FR;;;AU)"], ["owner", file, "S-1-5-32-544"]] {
+                    let account = try stage.service(
+                        "operator\(UInt32.random(in: 0...UInt32.max))", privileges: privileges)
+                    let run = [product("guise"), "run", account.name, "--", product("sd")] + arguments
+                    #expect(try stage.run(run).status == 1)
+                    #expect(try stage.run(run + ["--restore"]).status == (privileges == restore ? 0 : 1))
+                }
+            }
+            #expect(
+                try sd(stage, with: backup, "show", file, "--sddl", "--backup").output
+                    == "O:BAG:SYD:P(A;;FR;;;AU)\n")
+            // A number that means nothing is no intent.
+            #expect(throws: (any Error).self) {
+                try stage.ask(
+                    .descriptorGet(
+                        .with {
+                            $0.path = file; $0.intent = 4
+                        }))
+            }
+        }
+    }
+
     @Test("inheriting stops and starts again")
     func inheritance() throws {
         try onStage { (stage) throws in

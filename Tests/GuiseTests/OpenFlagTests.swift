@@ -113,22 +113,107 @@ struct OpenFlagTests {
         }
     }
 
-    @Test("O_TMPFILE makes a nameless file of the client's in a Unix place and none under a managed root")
+    @Test("O_TMPFILE makes a nameless file of the client's, for who may add one to the directory")
     func temporary() throws {
         try onScene { (scene) throws in
-            let open = try #require(
-                try scene.client.acting("open \(scene.home) \(Flags.temporary | Flags.readWrite) \(0o600)")
-                    .number)
-            #expect(try scene.client.ask("write \(open) text").number == 4)
-            #expect(owner(of: "/proc/\(scene.service.pid)/fd/\(open)") == scene.alice.uid)
-            #expect(
-                try scene.client.acting("open \(scene.root) \(Flags.temporary | Flags.readWrite) \(0o600)")
-                    .errno
-                    == EOPNOTSUPP)
-            #expect(
-                try scene.bobs.acting("open \(scene.home) \(Flags.temporary | Flags.readWrite) \(0o600)")
-                    .errno
-                    == EACCES)
+            let flags = Flags.temporary | Flags.readWrite
+            for folder in [scene.home, scene.root] {
+                let open = try #require(try scene.client.acting("open \(folder) \(flags) \(0o600)").number)
+                #expect(try scene.client.ask("write \(open) text").number == 4)
+                let uid = folder == scene.home ? scene.alice.uid : 0
+                #expect(owner(of: "/proc/\(scene.service.pid)/fd/\(open)") == uid)
+                #expect(try scene.bobs.acting("open \(folder) \(flags) \(0o600)").errno == EACCES)
+                // What the kernel takes for no request at all, and what is no directory.
+                for wrong in [Flags.temporary, flags & ~Flags.directory, flags | Flags.create] {
+                    #expect(try scene.client.acting("open \(folder) \(wrong) \(0o600)").errno == EINVAL)
+                }
+                let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+                #expect(names == [])
+            }
+            try scene.stage.managedFile(scene.root + "/file", "text", "O:BAG:SYD:(A;;FA;;;WD)")
+            #expect(try scene.client.acting("open \(scene.root)/file \(flags) \(0o600)").errno == ENOTDIR)
+            #expect(try scene.client.acting("open \(scene.root)/none \(flags) \(0o600)").errno == ENOENT)
+        }
+    }
+
+    @Test(
+        "what O_TMPFILE made is named by linkat, where the client may add a file, with the descriptor it had")
+    func linked() throws {
+        try onScene { (scene) throws in
+            let (client, flags) = (scene.client, Flags.temporary | Flags.readWrite)
+            // A drop: alice adds files to it and has no right to them; and a folder where she may not.
+            let drop = try scene.stage.managedFolder(
+                scene.root + "/drop", "O:BAG:SYD:P(A;OICI;FA;;;SY)(A;;0xa3;;;{alice})(A;OIIO;FR;;;{bob})",
+                for: scene.alice, scene.bob)
+            let closed = try scene.stage.managedFolder(
+                scene.root + "/closed", "O:BAG:SYD:P(A;;FA;;;SY)(A;;FR;;;{alice})(A;;FA;;;{bob})",
+                for: scene.alice, scene.bob)
+            func made(_ more: Int = 0, in folder: String) throws -> Int {
+                let file = try #require(
+                    try client.acting("open \(folder) \(flags | more) \(0o600)").number, "\(folder)")
+                _ = try client.ask("write \(file) text")
+                return file
+            }
+            func link(_ file: Int, _ to: String, byPath: Bool) -> String {
+                byPath
+                    ? "syscall \(SYS_linkat) -100 @/proc/self/fd/\(file) -100 @\(to) 1024"
+                    : "syscall \(SYS_linkat) \(file) @ -100 @\(to) 4096"
+            }
+            for byPath in [false, true] {
+                for folder in [drop, scene.home] {
+                    let file = try made(in: folder)
+                    let name = "\(folder)/named-\(byPath)"
+                    #expect(try scene.bobs.acting(link(file, name, byPath: byPath)).errno != nil)
+                    let named = try client.acting(link(file, name, byPath: byPath))
+                    #expect(named.value == "0", "\(folder) \(byPath): \(named)")
+                    #expect(
+                        try client.acting(link(file, name, byPath: byPath)).errno
+                            == (folder == drop ? EACCES : EEXIST))
+                    // The one asks once more for the first name only.
+                    #expect(try String(contentsOfFile: name, encoding: .utf8) == "text")
+                    // From one kind of place to the other it does not go.
+                    let other = folder == drop ? scene.home : drop
+                    #expect(
+                        try client.acting(link(try made(in: folder), "\(other)/moved", byPath: byPath)).errno
+                            == EXDEV)
+                    // With O_EXCL it stays nameless.
+                    let lonely = try made(Flags.exclusive, in: folder)
+                    #expect(
+                        try client.acting(link(lonely, "\(folder)/lonely", byPath: byPath)).errno == ENOENT)
+                }
+                let name = "\(drop)/named-\(byPath)"
+                #expect(try scene.bobs.acting("cat \(name)").value == "text")
+                #expect(try client.acting("cat \(name)").errno == EACCES)
+                guard
+                    case .descriptor(let carried) = try scene.stage.ask(
+                        .descriptorGet(.with { $0.path = name }))
+                else { throw HarnessError("no descriptor") }
+                #expect(carried.sddl.hasPrefix("O:\(scene.alice.sid)"))
+
+                // Where she may add nothing, whatever she made elsewhere; and bob names nothing of hers.
+                let hers = try made(in: drop)
+                #expect(try client.acting(link(hers, "\(closed)/hers", byPath: byPath)).errno == EACCES)
+                #expect(try client.acting("open \(closed) \(flags) \(0o600)").errno == EACCES)
+                #expect(try scene.bobs.acting(link(hers, "\(closed)/hers", byPath: byPath)).errno == EACCES)
+                // The service itself is nobody there.
+                #expect(try client.ask(link(hers, "\(closed)/hers", byPath: byPath)).errno == EACCES)
+                // The right to add is asked again, when the name is given.
+                try scene.stage.describe(
+                    drop, Stage.fill("D:P(A;OICI;FA;;;SY)(A;;0xa1;;;{alice})", [scene.alice]))
+                #expect(try client.acting(link(hers, "\(drop)/late", byPath: byPath)).errno == EACCES)
+                try scene.stage.describe(
+                    drop,
+                    Stage.fill(
+                        "D:P(A;OICI;FA;;;SY)(A;;0xa3;;;{alice})(A;OIIO;FR;;;{bob})", [scene.alice, scene.bob])
+                )
+                #expect(try client.acting(link(hers, "\(drop)/late-\(byPath)", byPath: byPath)).value == "0")
+                // A file whose name is gone gets no other.
+                try scene.stage.managedFile(
+                    "\(drop)/gone", "text", "O:{alice}G:SYD:P(A;;FA;;;{alice})", for: scene.alice)
+                let gone = try #require(try client.acting("open \(drop)/gone \(Flags.read)").number)
+                unlink("\(drop)/gone")
+                #expect(try client.acting(link(gone, "\(drop)/back", byPath: byPath)).errno == ENOENT)
+            }
         }
     }
 

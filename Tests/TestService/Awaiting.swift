@@ -128,6 +128,15 @@ extension Session {
                 }
                 return reader(arguments)
             }
+        case "intent":
+            body = {
+                try await connection.impersonating {
+                    await Task.yield()
+                    let declared = try withIntent(.backup) { reader(arguments) }
+                    await Task.yield()
+                    return "\(declared) then \(reader(arguments))"
+                }
+            }
         case "at-most":
             body = {
                 try await connection.impersonating(atMost: .identification) {

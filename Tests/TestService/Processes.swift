@@ -60,6 +60,14 @@ extension Session {
             return .value(
                 String(try page().map { page in (0..<page.count).count { page.tid(at: $0) != 0 } } ?? -1))
         case "forge": return try forge(words)
+        case "forge-intent":
+            // forge-intent NUMBER COMMAND…: the thread's slot holds this intent, whatever it means.
+            guard let page = try page(), let slot = page.index(of: UInt32(currentThreadID)) else {
+                return .errno(ENOENT)
+            }
+            guise_handle_store(page.handle(at: slot) + 3, UInt64(words[1])!)
+            defer { guise_handle_store(page.handle(at: slot) + 3, 0) }
+            return perform(Array(words[2...]))
         case "forge-trail": return forgeTrail(words)
         case "forge-thread": return try forgeThread(words)
         case "scribble": return try scribble(words)

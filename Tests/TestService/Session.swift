@@ -25,7 +25,8 @@ final class Session: @unchecked Sendable {
 
     func perform(_ words: [String]) -> Outcome {
         do {
-            return try identity(words) ?? files(words) ?? sockets(words) ?? processes(words) ?? load(words)
+            return try identity(words) ?? files(words) ?? sockets(words) ?? ports(words) ?? processes(words)
+                ?? load(words)
                 ?? awaiting(words) ?? interference(words) ?? .errno(ENOTSUP)
         } catch { return .thrown(error) }
     }
@@ -61,6 +62,16 @@ final class Session: @unchecked Sendable {
             return .value("\(name) \(token.level?.word ?? "primary")")
         case "ids":
             return .value("\(getpid())/\(currentThreadID)")
+        case "intent":
+            // intent backup|restore|both|none COMMAND…
+            let intent: AccessIntent =
+                switch words[1] {
+                case "backup": .backup
+                case "restore": .restore
+                case "both": [.backup, .restore]
+                default: []
+                }
+            return try withIntent(intent) { self.perform(Array(words[2...])) }
         case "scoped":
             return try captured().impersonating { self.perform(Array(words[1...])) }
         case "scoped-throwing":

@@ -53,6 +53,23 @@ extension Session {
                 test_send_to(
                     socket, words[3], words[3].utf8.count, address, address.count,
                     words.count > 4 ? Int32(words[4])! : -1))
+        case "send-many":
+            // send-many ADDRESS,ADDRESS,… TEXT [CONTROL]: one sendmmsg; what it returned, and the length of each.
+            let socket = Sockets.make("datagram", isNonBlocking: false)
+            defer { close(socket) }
+            let batch = MessageBatch(
+                words[1].split(separator: ",").map { Sockets.address(String($0)) }, words[2],
+                words.count > 3 ? words[3] : "")
+            let sent = Files.call(
+                Int(SYS_sendmmsg), Int(socket), Int(bitPattern: batch.memory), batch.count, Int(MSG_NOSIGNAL))
+            return .value(([sent] + batch.lengths).map(String.init).joined(separator: " "))
+        case "send-control":
+            // send-control ADDRESS TEXT CONTROL: one sendmsg with control data, in hexadecimal.
+            let socket = Sockets.make("datagram", isNonBlocking: false)
+            defer { close(socket) }
+            let batch = MessageBatch([Sockets.address(words[1])], words[2], words[3])
+            return Outcome(
+                Files.call(Int(SYS_sendmsg), Int(socket), Int(bitPattern: batch.memory), Int(MSG_NOSIGNAL)))
         case "flood":
             // flood ADDRESS TIMES: how many datagrams were taken.
             let socket = Sockets.make("datagram", isNonBlocking: false)
@@ -84,6 +101,44 @@ extension Session {
         default: return nil
         }
     }
+}
+
+/// The messages of a sendmmsg (struct mmsghdr), all with the same text and control data.
+final class MessageBatch {
+    let memory: UnsafeMutableRawPointer
+    let count: Int
+    private var owned: [UnsafeMutableRawPointer] = []
+
+    init(_ addresses: [[UInt8]], _ text: String, _ control: String) {
+        count = addresses.count
+        memory = .allocate(byteCount: 64 * addresses.count, alignment: 8)
+        memset(memory, 0, 64 * addresses.count)
+        let digits = Array(control)
+        let bytes = stride(from: 0, to: digits.count, by: 2).map {
+            UInt8(String(digits[$0...$0 + 1]), radix: 16)!
+        }
+        for (index, address) in addresses.enumerated() {
+            let parts = [UInt(bitPattern: keep(Array(text.utf8))), UInt(text.utf8.count)]
+            let header = [
+                UInt(bitPattern: keep(address)), UInt(address.count),
+                UInt(bitPattern: keep(parts.withUnsafeBytes { Array($0) })), 1,
+                bytes.isEmpty ? 0 : UInt(bitPattern: keep(bytes)), UInt(bytes.count),
+            ]
+            (memory + 64 * index).copyMemory(from: header, byteCount: 48)
+        }
+    }
+
+    private func keep(_ bytes: [UInt8]) -> UnsafeMutableRawPointer {
+        let copy = UnsafeMutableRawPointer.allocate(byteCount: max(bytes.count, 1), alignment: 8)
+        copy.copyMemory(from: bytes, byteCount: bytes.count)
+        owned.append(copy)
+        return copy
+    }
+
+    deinit { for one in owned + [memory] { one.deallocate() } }
+
+    /// What the kernel says was sent of each.
+    var lengths: [Int] { (0..<count).map { Int((memory + 64 * $0 + 56).load(as: UInt32.self)) } }
 }
 
 enum Sockets {

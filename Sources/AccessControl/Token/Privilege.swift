@@ -1,11 +1,12 @@
-/// A right of an account that is not tied to one object, with the number Windows gives it (its LUID).
+/// A right of an account that is not tied to one object, with the number Windows gives it (its LUID). Those that Windows
+/// does not know are numbered from 62 downwards, where it will not come soon.
 public struct Privilege: RawRepresentable, Hashable, Sendable, CaseIterable {
-    /// The LUID, 2 to 36 for the privileges known here.
+    /// The LUID, 2 to 36 for the privileges of Windows that are known here, 62 for that of Guise's own.
     public let rawValue: UInt32
 
     /// The privilege with this LUID; `nil` if it is not one of the known ones.
     public init?(rawValue: UInt32) {
-        guard (2...36).contains(rawValue) else { return nil }
+        guard (2...36).contains(rawValue) || rawValue == Self.bindPrivilegedPort.rawValue else { return nil }
         self.rawValue = rawValue
     }
 
@@ -19,10 +20,13 @@ public struct Privilege: RawRepresentable, Hashable, Sendable, CaseIterable {
     }
 
     /// The Windows name, for instance `SeImpersonatePrivilege`.
-    public var name: String { "Se\(Self.stems[Int(rawValue) - 2])Privilege" }
+    public var name: String {
+        self == .bindPrivilegedPort
+            ? "SeBindPrivilegedPortPrivilege" : "Se\(Self.stems[Int(rawValue) - 2])Privilege"
+    }
 
     /// Every known privilege, in the order of the numbers.
-    public static let allCases: [Privilege] = (2...36).map(Privilege.init(known:))
+    public static let allCases: [Privilege] = (2...36).map(Privilege.init(known:)) + [bindPrivilegedPort]
 
     /// `SeCreateTokenPrivilege` (2): make a token from nothing.
     public static let createToken = Privilege(known: 2)
@@ -94,6 +98,10 @@ public struct Privilege: RawRepresentable, Hashable, Sendable, CaseIterable {
     public static let createSymbolicLink = Privilege(known: 35)
     /// `SeDelegateSessionUserImpersonatePrivilege` (36): get the token of another user of the session.
     public static let delegateSessionUserImpersonate = Privilege(known: 36)
+
+    /// `SeBindPrivilegedPortPrivilege` (62), Guise's own: bind sockets to ports that the kernel keeps for
+    /// CAP_NET_BIND_SERVICE (capabilities(7)).
+    public static let bindPrivilegedPort = Privilege(known: 62)
 
     private static let stems = [
         "CreateToken", "AssignPrimaryToken", "LockMemory", "IncreaseQuota", "MachineAccount", "Tcb",

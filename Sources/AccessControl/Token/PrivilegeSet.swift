@@ -20,7 +20,7 @@ public struct PrivilegeSet: Hashable, Sendable, ExpressibleByArrayLiteral {
 
     /// Every known privilege.
     public static let all = PrivilegeSet(bits: known)
-    private static let known: UInt64 = (1 << 37) - 4
+    private static let known: UInt64 = (1 << 37) - 4 | 1 << UInt64(Privilege.bindPrivilegedPort.rawValue)
 
     /// Whether no privilege is in the set.
     public var isEmpty: Bool { bits == 0 }

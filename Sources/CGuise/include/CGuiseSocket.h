@@ -34,9 +34,13 @@ int guise_unix_connect(int socket, const char *path, size_t length);
 // connect(2) and bind(2) with an address as it is.
 int guise_socket_connect(int socket, const void *address, uint32_t length);
 int guise_socket_bind(int socket, const void *address, uint32_t length);
-// Sends one datagram to an address. The receiver is told this process and user (SCM_CREDENTIALS), if it asks.
+// The most descriptors that go with a message (SCM_MAX_FD of the kernel).
+#define GUISE_LARGEST_RIGHTS 253
+// Sends one datagram, to an address unless its length is 0, with descriptors if there are any. The receiver is told this
+// process and user (SCM_CREDENTIALS), if it asks.
 int64_t guise_socket_send_to(int socket, const void *bytes, size_t length, int flags, const void *address,
-                             uint32_t address_length, int32_t pid, uint32_t uid, uint32_t gid);
+                             uint32_t address_length, const int *descriptors, size_t count, int32_t pid,
+                             uint32_t uid, uint32_t gid);
 // bind(2) to a name in the calling thread's working directory.
 int guise_unix_bind_here(int socket, const char *name);
 // Whether the socket is of the calling thread's network namespace. A failure to ask counts as no.
@@ -55,6 +59,7 @@ int guise_unix_own_path(int socket, char *out, size_t capacity);
 bool guise_unix_has_name(int socket);
 int guise_socket_domain(int socket);
 int guise_socket_type(int socket);
+int guise_socket_protocol(int socket);
 int guise_socket_pass_credentials(int socket);
 
 // One datagram to a socket named as NOTIFY_SOCKET names it: by path, or abstract after an @.

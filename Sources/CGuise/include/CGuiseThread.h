@@ -6,7 +6,7 @@
 #include <time.h>
 
 struct guise_thread {
-    uint64_t *handle;     // the thread's slot in the identity page: handle, body; NULL before its first use
+    uint64_t *handle;     // the thread's slot in the identity page (IdentityPage.swift); NULL before its first use
     void *identity;       // the retained object whose handle the slot holds; NULL when not impersonating
     uint32_t index;       // the slot's number
     uint32_t generation;  // of the attachment that the slot belongs to

@@ -102,6 +102,14 @@ package final class AccountDirectory: Sendable {
     /// The group that this gid belongs to.
     package func group(unixGroup gid: UInt32) -> Account? { byUnixGroup[gid].flatMap { bySID[$0] } }
 
+    /// Whom a uid stands for, with an account or without.
+    package func sid(unixUser uid: UInt32) -> SID {
+        uid == 0 ? .system : byUnixUser[uid] ?? .unixUser(uid)
+    }
+
+    /// The group that a gid stands for, with an account or without.
+    package func sid(unixGroup gid: UInt32) -> SID { byUnixGroup[gid] ?? .unixGroup(gid) }
+
     /// The accounts whose names come after this one, in the order of their names.
     package func accounts(after name: String) -> ArraySlice<Account> {
         let key = AccountName.folded(name)

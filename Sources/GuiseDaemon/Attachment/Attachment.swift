@@ -21,11 +21,11 @@ package final class ImpersonationHandle: Sendable {
     }
 }
 
-/// Whose rights decide for a thread.
+/// Whose rights decide for a thread, and what it says it is about to use them for.
 package enum EffectiveIdentity {
     /// The process's: the thread does not impersonate.
-    case process
-    case client(ImpersonationHandle)
+    case process(AccessIntent)
+    case client(ImpersonationHandle, AccessIntent)
     /// The slot names what was never given or is gone: nothing is decided in anybody's favour.
     case unknown
 }
@@ -126,11 +126,14 @@ package final class Attachment: @unchecked Sendable {
         let index = page.index(of: UInt32(bitPattern: tid))
         var stored = index.map {
             let slot = page.handle(at: $0)
-            return (handle: guise_handle_load(slot), body: guise_handle_load(slot + 1))
+            return (
+                handle: guise_handle_load(slot), body: guise_handle_load(slot + 1),
+                intent: page.intent(at: $0)
+            )
         }
         let tasks = page.hasActingTasks ? tasks : nil
-        guard tasks != nil || stored.map({ $0.handle != 0 }) == true else {
-            return stored.map { _ in .process }
+        guard tasks != nil || stored.map({ $0.handle | $0.intent != 0 }) == true else {
+            return stored.map { _ in .process([]) }
         }
         do throws(ThreadReference.Failure) {
             let inode = try reference(to: tid).inode
@@ -154,16 +157,18 @@ package final class Attachment: @unchecked Sendable {
         case .nobody, nil: mark = nil
         case .lost: return .unknown
         }
+        let intent = AccessIntent(rawValue: UInt8(truncatingIfNeeded: stored?.intent ?? 0))
+            .intersection([.backup, .restore])
         let number: UInt64
         if let stored, stored.handle != 0, stored.body == mark?.body ?? 0 {
             number = stored.handle
         } else if let mark, mark.attachment == tag {
             number = mark.handle
         } else {
-            return .process
+            return .process(isDetached ? [] : intent)
         }
         guard !isDetached else { return .unknown }
-        return handles.withLock { $0.open[number] }.map { .client($0) } ?? .unknown
+        return handles.withLock { $0.open[number] }.map { .client($0, intent) } ?? .unknown
     }
 
     /// The thread, if it is this process's, and not a later one with the same number; throws `unknown` when that

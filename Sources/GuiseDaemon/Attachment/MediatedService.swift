@@ -73,11 +73,10 @@ package final class MediatedService: Sendable {
         for attachment in candidates {
             switch attachment.identity(ofThread: tid) {
             // A process may claim what it likes of another's thread in its own page; what counts is who owns it.
-            case .process, nil: continue
-            case .client(let handle): return .client(handle)
-            case .unknown: return .unknown
+            case .process([]), nil: continue
+            case let found?: return found
             }
         }
-        return .process
+        return .process([])
     }
 }

@@ -14,9 +14,10 @@ final class DescriptorRequests {
     func get(
         _ request: WireDescriptorGet, _ logon: Logon, _ domain: SID
     ) throws(Refused) -> WireResponse.OneOf_Body {
-        let (object, isManaged) = try find(request.path, logon)
+        let intent = try AccessIntent(wire: request.intent)
+        let (object, isManaged) = try find(request.path, logon, intent)
         let stored = try read(object, request.path)
-        try require(.readControl, stored, logon, request.path)
+        try require(.readControl, stored, logon, request.path, intent)
         let descriptor = try stored.shown(to: logon.token.token)
         var answer = WireDescriptor()
         answer.path = name(of: object) ?? request.path
@@ -31,13 +32,15 @@ final class DescriptorRequests {
         _ request: WireDescriptorSet, _ logon: Logon, _ domain: SID, isAdministrator: Bool
     ) throws(Refused) -> WireResponse.OneOf_Body {
         let wanted = try wanted(request, domain)
-        let (object, isManaged) = try find(request.path, logon)
+        let intent = try AccessIntent(wire: request.intent)
+        let (object, isManaged) = try find(request.path, logon, intent)
         guard isManaged || isAdministrator else {
             throw Refused(
                 .accessDenied, "outside managed roots only an administrator gives objects descriptors")
         }
         try StoredDescriptor.changes.withLock { _ throws(Refused) in
-            let changed = try changed(object, request, wanted, logon, isAdministrator: isAdministrator)
+            let changed = try changed(
+                object, request, wanted, logon, intent, isAdministrator: isAdministrator)
             let error = StoredDescriptor.write(changed.bytes, to: object.number)
             guard error == 0 else { throw Refused(.internal, "\(request.path): \(errnoText(-error))") }
         }
@@ -74,7 +77,7 @@ final class DescriptorRequests {
     /// What the object's descriptor is to be, if the caller may have it so.
     private func changed(
         _ object: OwnedDescriptor, _ request: WireDescriptorSet, _ wanted: SecurityDescriptor, _ logon: Logon,
-        isAdministrator: Bool
+        _ intent: AccessIntent, isAdministrator: Bool
     ) throws(Refused) -> SecurityDescriptor {
         if case .none = StoredDescriptor.reading(of: object.number) {
             try expect([], request)
@@ -92,7 +95,7 @@ final class DescriptorRequests {
         if wanted.dacl != .absent { rights.insert(.writeDAC) }
         if wanted.sacl != .absent { rights.insert(.accessSystemSecurity) }
         guard rights != [] else { throw Refused(.badRequest, "\"\(request.sddl)\" sets nothing") }
-        try require(rights, descriptor, logon, request.path)
+        try require(rights, descriptor, logon, request.path, intent)
         if let owner = wanted.owner, owner != descriptor.owner {
             guard logon.token.token.mayOwn(owner) else {
                 throw Refused(
@@ -126,12 +129,14 @@ final class DescriptorRequests {
         return guise_stat(object.number, "", GUISE_AT_EMPTY_PATH, &status) == 0 && status.isDirectory
     }
 
-    private func find(_ path: String, _ logon: Logon) throws(Refused) -> (OwnedDescriptor, managed: Bool) {
+    private func find(
+        _ path: String, _ logon: Logon, _ intent: AccessIntent = []
+    ) throws(Refused) -> (OwnedDescriptor, managed: Bool) {
         guard path.hasPrefix("/"), path.utf8.count <= 4096, !path.utf8.contains(0) else {
             throw Refused(.badRequest, "name the object by its absolute path")
         }
         let caller = Caller(
-            token: logon.token.token, credentials: logon.credentials, tid: 0, umask: 0)
+            token: logon.token.token, credentials: logon.credentials, tid: 0, umask: 0, intent: intent)
         let request = OpenRequest(directory: AT_FDCWD, flags: OpenRequest.Flag.path, mode: 0)
         // An absolute path starts at the top whatever the start is.
         let nowhere = PathWalk.Place(directory: OwnedDescriptor(-1), root: nil)
@@ -163,14 +168,23 @@ final class DescriptorRequests {
     }
 
     private func require(
-        _ rights: AccessMask<FileKind>, _ descriptor: SecurityDescriptor, _ logon: Logon, _ path: String
+        _ rights: AccessMask<FileKind>, _ descriptor: SecurityDescriptor, _ logon: Logon, _ path: String,
+        _ intent: AccessIntent = []
     ) throws(Refused) {
-        let context = AccessContext(isSessionAlive: sessions.isAlive(logon.session.id))
+        let context = AccessContext(intent: intent, isSessionAlive: sessions.isAlive(logon.session.id))
         let decision = try? AccessCheck<FileKind>.decide(
             descriptor, token: logon.token.token, desired: rights, context: context)
         guard decision?.isAllowed == true else {
             throw Refused(.accessDenied, "\(path): its security descriptor does not grant you \(rights)")
         }
+    }
+}
+
+extension AccessIntent {
+    /// - Throws: for bits that mean nothing, so that a later one is not taken for nothing.
+    fileprivate init(wire bits: UInt32) throws(Refused) {
+        guard bits <= 3 else { throw Refused(.badRequest, "intent \(bits) is neither backup nor restore") }
+        self.init(rawValue: UInt8(bits))
     }
 }
 

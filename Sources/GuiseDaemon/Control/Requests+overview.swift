@@ -51,7 +51,7 @@ extension Requests {
     private static func actingThreads(_ ids: [Int32], of attachment: Attachment) -> [UInt64: [Int32]] {
         var acting: [UInt64: [Int32]] = [:]
         for id in ids {
-            if case .client(let handle) = attachment.identity(ofThread: id) {
+            if case .client(let handle, _) = attachment.identity(ofThread: id) {
                 acting[handle.number, default: []].append(id)
             }
         }

@@ -124,7 +124,7 @@ struct Subject: Sendable {
         view.mediated = service != nil
         let identity = thread == 0 ? nil : attachment?.identity(ofThread: thread)
         switch identity {
-        case .client(let handle):
+        case .client(let handle, _):
             view.impersonating = true
             view.level = WireLevel(handle.token.level)
             view.token = WireTokenView(handle.token, credentials: handle.credentials, names: directory)

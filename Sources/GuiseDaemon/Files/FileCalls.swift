@@ -17,7 +17,7 @@ struct FileCalls {
     func require(_ rights: AccessMask<FileKind>, on located: Located) throws(FileError) {
         guard rights != [] else { return }
         let stored = opener.known.read(located) { bytes -> Bool? in
-            (try? AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights))?.isAllowed
+            try? caller.isGranted(rights, by: bytes)
         }
         switch stored {
         case .success(true?): return
@@ -142,7 +142,8 @@ struct FileCalls {
             return try asCaller { symlinkat(target, entry.directory.number, entry.name) }
         }
         if isDots(entry.name) { throw FileError(EEXIST) }
-        guard caller.token.holds(.createSymbolicLink) else {
+        // Held will do: CreateSymbolicLink enables it for the call, which symlink(2) has no way to.
+        guard caller.token.privileges.present.contains(.createSymbolicLink) else {
             throw FileError(EPERM, rule: "the client does not hold SeCreateSymbolicLinkPrivilege")
         }
         let descriptor = try StoredDescriptor.inherited(
@@ -252,14 +253,24 @@ struct FileCalls {
     }
 
     /// link(2): WRITE_ATTRIBUTES on the object, ADD_FILE on the directory. The object keeps its descriptor, so
-    /// that another name gives nobody another right.
+    /// that another name gives nobody another right. Whoever made a file with O_TMPFILE gives it its first name with
+    /// ADD_FILE alone, as if it had been made there.
     func link(_ object: Located, to new: LocatedEntry) throws(FileError) {
         guard object.root === new.directory.root else { throw FileError(EXDEV) }
-        try require(.writeAttributes, on: object)
+        if !isOwnNameless(object) { try require(.writeAttributes, on: object) }
         try require(.addFile, on: new.directory)
         try run(object) {
             linkat(AT_FDCWD, path(of: object), new.directory.number, new.name, AT_SYMLINK_FOLLOW)
         }
+    }
+
+    /// Whether an object under a managed root has no name and is the caller's. One whose last name is gone gets no new one
+    /// from the kernel.
+    private func isOwnNameless(_ object: Located) -> Bool {
+        guard object.isManaged, object.status.stx_nlink == 0,
+            case .descriptor(let descriptor) = StoredDescriptor.reading(of: object.number)
+        else { return false }
+        return descriptor.owner == caller.token.defaultOwner
     }
 
     // MARK: Attributes
@@ -283,13 +294,47 @@ struct FileCalls {
         try asAuthority { chmod(path(of: object), mode & 0o111 != 0 ? 0o700 : 0o600) }
     }
 
-    /// chown(2): WRITE_OWNER. Under a managed root the owner is the descriptor's, which `sd` changes.
-    func setOwner(of object: Located, uid: UInt32, gid: UInt32) throws(FileError) {
+    /// chown(2): WRITE_OWNER. Under a managed root owner and group are the descriptor's: the caller makes itself the
+    /// owner, and its own groups the group; who restores makes anybody either.
+    func setOwner(
+        of object: Located, uid: UInt32, gid: UInt32, _ directory: AccountDirectory
+    ) throws(FileError) {
         try require(.writeOwner, on: object)
         guard object.isManaged else { return try asCaller { chown(path(of: object), uid, gid) } }
         let keeps = UInt32.max
-        guard uid == keeps || uid == caller.credentials?.uid, gid == keeps || gid == caller.credentials?.gid
-        else { throw FileError(EPERM, rule: "under a managed root the owner is set with `sd set`") }
+        guard caller.intent.contains(.restore) || isOwn(uid: uid, gid: gid) else {
+            throw FileError(
+                EPERM,
+                rule: "somebody else is made the owner with SeRestorePrivilege and the intent to restore only"
+            )
+        }
+        let owner =
+            uid == keeps
+            ? nil : uid == caller.credentials?.uid ? caller.token.user : directory.sid(unixUser: uid)
+        let group = gid == keeps ? nil : directory.sid(unixGroup: gid)
+        guard owner != nil || group != nil else { return }
+        try StoredDescriptor.changes.withLock { _ throws(FileError) in
+            // The one that says who may change it is the one that is changed.
+            try require(.writeOwner, on: object)
+            guard case .descriptor(var descriptor) = StoredDescriptor.reading(of: object.number) else {
+                throw FileError(EACCES, rule: "the security descriptor cannot be read")
+            }
+            let before = (descriptor.owner, descriptor.group)
+            if let owner { descriptor.owner = owner }
+            if let group { descriptor.group = group }
+            guard before != (descriptor.owner, descriptor.group) else { return }
+            let error = StoredDescriptor.write(descriptor.bytes, to: object.number)
+            guard error == 0 else { throw FileError(-error) }
+        }
+    }
+
+    /// Whether a user and a group, each unless it is to be kept, are the caller's.
+    private func isOwn(uid: UInt32, gid: UInt32) -> Bool {
+        let keeps = UInt32.max
+        guard uid != keeps || gid != keeps else { return true }
+        guard let own = caller.credentials else { return false }
+        return (uid == keeps || uid == own.uid)
+            && (gid == keeps || gid == own.gid || own.groups.contains(gid))
     }
 
     /// utimensat(2): WRITE_ATTRIBUTES.

@@ -147,9 +147,9 @@ final class FileOpener {
         let flag = OpenRequest.Flag.self
         let special = flag.exclusive | flag.truncate | flag.temporary | flag.path | flag.directory
         guard !request.has(special) else { return nil }
-        let rights = request.rights(onDirectory: false)
+        let rights = request.rights(onDirectory: false, for: caller.intent)
         let asked = Foreseen.Question(
-            root, UnsafeBufferPointer(rebasing: path[start...]), rights, caller.token, roots)
+            root, UnsafeBufferPointer(rebasing: path[start...]), rights, caller, roots)
         if foreseen.contains(asked) {
             if let file = openFile(root.descriptor, path.baseAddress! + start, request, rights, caller) {
                 return file
@@ -216,8 +216,7 @@ final class FileOpener {
     private static func isAllowed(
         _ descriptor: UnsafeRawBufferPointer, _ rights: AccessMask<FileKind>, _ caller: Caller
     ) -> Bool {
-        (try? AccessCheck<FileKind>.decide(descriptor, token: caller.token, desired: rights))?.isAllowed
-            == true
+        (try? caller.isGranted(rights, by: descriptor)) == true
     }
 
     /// By the kernel's lookup as the caller; nil: walk it.
@@ -338,7 +337,7 @@ final class FileOpener {
             }
             _ = guise_clear_nonblocking(found, flags)
         }
-        let rights = request.rights(onDirectory: status.isDirectory)
+        let rights = request.rights(onDirectory: status.isDirectory, for: caller.intent)
         let decision = StoredDescriptor.read(of: found) { Self.isAllowed($0, rights, caller) }
         switch decision {
         case .failure(let failure) where failure.errno == ENODATA || failure.errno == EOPNOTSUPP:
@@ -384,10 +383,12 @@ final class FileOpener {
     private func openManaged(
         _ object: OwnedDescriptor, _ status: statx, _ request: OpenRequest, _ caller: Caller, _ mayWait: Bool
     ) -> Outcome {
+        if request.has(OpenRequest.Flag.temporary) {
+            return makeTemporary(in: object, status, request, caller)
+        }
         if request.has(OpenRequest.Flag.create), request.has(OpenRequest.Flag.exclusive) {
             return .failed(EEXIST)
         }
-        if request.has(OpenRequest.Flag.temporary) { return .failed(EOPNOTSUPP) }
         if status.isSymbolicLink, !request.has(OpenRequest.Flag.path) { return .failed(ELOOP) }
         if request.has(OpenRequest.Flag.directory), !status.isDirectory { return .failed(ENOTDIR) }
         if status.isDirectory, !request.has(OpenRequest.Flag.path),
@@ -399,8 +400,8 @@ final class FileOpener {
             return .failed(EACCES, rule: "a device under a managed root opens for nobody")
         }
         if let refusal = refusal(
-            of: request.rights(onDirectory: status.isDirectory), on: object.number, caller)
-        {
+            of: request.rights(onDirectory: status.isDirectory, for: caller.intent), on: object.number, caller
+        ) {
             return refusal
         }
         if status.isFIFO, !mayWait, !request.has(OpenRequest.Flag.nonBlocking | OpenRequest.Flag.path) {
@@ -415,8 +416,7 @@ final class FileOpener {
         let decision = StoredDescriptor.read(of: object, isPath: true) {
             bytes -> Result<Bool, AccessCheckError> in
             do throws(AccessCheckError) {
-                return .success(
-                    try AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights).isAllowed)
+                return .success(try caller.isGranted(rights, by: bytes))
             } catch { return .failure(error) }
         }
         switch decision {
@@ -441,7 +441,9 @@ final class FileOpener {
         let dropped =
             OpenRequest.Flag.create | OpenRequest.Flag.exclusive | OpenRequest.Flag.noFollow
             | OpenRequest.Flag.temporary
-        let flags = request.flags & ~dropped
+        var flags = request.flags & ~dropped
+        // O_TMPFILE means the directory that the file is made in.
+        if request.has(OpenRequest.Flag.temporary) { flags &= ~OpenRequest.Flag.directory }
         let again = files.reopenAsAuthority(object, open_how(flags))
         return again >= 0 ? .descriptor(again) : .failed(-again)
     }
@@ -451,6 +453,33 @@ final class FileOpener {
         _ name: [CChar], in directory: OwnedDescriptor, _ request: OpenRequest, _ caller: Caller
     ) -> Outcome {
         if request.has(OpenRequest.Flag.directory) { return .failed(EINVAL) }
+        return makeNameless(in: directory, isLinkable: true, caller) { file in
+            guard linkat(file.number, "", directory.number, name, GUISE_AT_EMPTY_PATH) == 0 else {
+                return .failed(guise_errno())
+            }
+            // Whoever makes a file may have it open as asked, whatever its descriptor says.
+            return reopen(file.number, request)
+        }
+    }
+
+    /// O_TMPFILE: makes a file that has no name, and gets one by linkat(2) unless O_EXCL was said.
+    private func makeTemporary(
+        in directory: OwnedDescriptor, _ status: statx, _ request: OpenRequest, _ caller: Caller
+    ) -> Outcome {
+        // As build_open_flags of the kernel has it.
+        guard request.has(OpenRequest.Flag.directory), !request.has(OpenRequest.Flag.create), request.writes
+        else { return .failed(EINVAL) }
+        guard status.isDirectory else { return .failed(ENOTDIR) }
+        return makeNameless(in: directory, isLinkable: !request.has(OpenRequest.Flag.exclusive), caller) {
+            reopen($0.number, request)
+        }
+    }
+
+    /// Makes a file without a name that carries what it inherits from a directory, which has to grant ADD_FILE.
+    private func makeNameless(
+        in directory: OwnedDescriptor, isLinkable: Bool, _ caller: Caller,
+        _ body: (OwnedDescriptor) -> Outcome
+    ) -> Outcome {
         if let refusal = refusal(of: .addFile, on: directory.number, caller) { return refusal }
         let descriptor: SecurityDescriptor
         do throws(FileError) {
@@ -458,21 +487,15 @@ final class FileOpener {
                 from: directory.number, isContainer: false, token: caller.token)
         } catch { return .failed(error.errno, rule: error.rule) }
 
-        let made = "/proc/self/fd/\(directory.number)".withCString { path in
-            files.openAsAuthority(
-                AT_FDCWD, path,
-                open_how(
-                    OpenRequest.Flag.temporary | OpenRequest.Flag.directory | OpenRequest.Flag.readWrite,
-                    mode: 0o600))
+        var flags = OpenRequest.Flag.temporary | OpenRequest.Flag.directory | OpenRequest.Flag.readWrite
+        if !isLinkable { flags |= OpenRequest.Flag.exclusive }
+        let made = "/proc/self/fd/\(directory.number)".withCString {
+            files.openAsAuthority(AT_FDCWD, $0, open_how(flags, mode: 0o600))
         }
         guard made >= 0 else { return .failed(-made) }
         let file = OwnedDescriptor(made)
         let written = StoredDescriptor.write(descriptor.bytes, to: made)
         guard written == 0 else { return .failed(-written) }
-        guard linkat(made, "", directory.number, name, GUISE_AT_EMPTY_PATH) == 0 else {
-            return .failed(guise_errno())
-        }
-        // Whoever makes a file may have it open as asked, whatever its descriptor says.
-        return reopen(file.number, request)
+        return body(file)
     }
 }

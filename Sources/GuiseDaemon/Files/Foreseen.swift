@@ -10,12 +10,13 @@ struct Foreseen {
         let device: UInt64
         let inode: UInt64
         let rights: UInt32
+        let intent: AccessIntent
         let session: UInt64
         let modification: UInt64
         let changeCount: UInt64
     }
 
-    /// May this token open this name with these rights, as long as all names stand for what they do?
+    /// May this caller open this name with these rights, as long as all names stand for what they do?
     struct Question {
         fileprivate let terms: Terms
         /// Below the root.
@@ -24,12 +25,13 @@ struct Foreseen {
         /// To be asked before the name is looked up; `path` has to outlive it.
         init(
             _ root: OpenRoot, _ path: UnsafeBufferPointer<CChar>, _ rights: AccessMask<FileKind>,
-            _ token: Token, _ roots: ManagedRoots
+            _ caller: Caller, _ roots: ManagedRoots
         ) {
             self.path = path
             terms = Terms(
-                device: root.device, inode: root.inode, rights: rights.rawValue, session: token.logonSession,
-                modification: token.modificationID, changeCount: roots.changeCount)
+                device: root.device, inode: root.inode, rights: rights.rawValue, intent: caller.intent,
+                session: caller.token.logonSession, modification: caller.token.modificationID,
+                changeCount: roots.changeCount)
         }
     }
 

@@ -63,7 +63,17 @@ struct OpenRequest {
     }
 
     /// The rights that the object itself has to grant: semantics.md, "Files".
-    func rights(onDirectory isDirectory: Bool) -> AccessMask<FileKind> {
+    ///
+    /// Backup brings the right to pass through what it lists (MS-FSA 2.1.5.1.2.1), and restore that to look at what it
+    /// writes: whoever has a descriptor may.
+    func rights(onDirectory isDirectory: Bool, for intent: AccessIntent = []) -> AccessMask<FileKind> {
+        var rights = rightsUndeclared(onDirectory: isDirectory)
+        if isDirectory, intent.contains(.backup) { rights.subtract(.traverse) }
+        if !isDirectory, intent.contains(.restore), writes { rights.subtract(.readAttributes) }
+        return rights
+    }
+
+    private func rightsUndeclared(onDirectory isDirectory: Bool) -> AccessMask<FileKind> {
         if has(Flag.path) {
             return isDirectory ? [.readAttributes, .traverse] : [.readAttributes]
         }

@@ -19,6 +19,31 @@ struct Caller {
     var pid: Int32 { ThreadStatus(tid)?.pid ?? 0 }
     let tid: Int32
     let umask: UInt32
+    /// What the calls are declared to be for, as far as the token has the privileges that this asks for.
+    let intent: AccessIntent
+
+    init(
+        token: Token, credentials: UnixCredentials?, tid: Int32, umask: UInt32, intent: AccessIntent = []
+    ) {
+        (self.token, self.credentials, self.tid, self.umask) = (token, credentials, tid, umask)
+        var held: AccessIntent = []
+        if intent.contains(.backup), token.holds(.backup) { held.insert(.backup) }
+        if intent.contains(.restore), token.holds(.restore) { held.insert(.restore) }
+        self.intent = held
+    }
+
+    /// Whether an object's descriptor grants rights.
+    func isGranted(
+        _ rights: AccessMask<FileKind>, by descriptor: UnsafeRawBufferPointer
+    ) throws(AccessCheckError) -> Bool {
+        guard !intent.isEmpty else {
+            return try AccessCheck<FileKind>.decide(descriptor, token: token, desired: rights).isAllowed
+        }
+        let context = AccessContext(intent: intent)
+        return try AccessCheck<FileKind>.decide(
+            descriptor, token: token, desired: rights, context: context
+        ).isAllowed
+    }
 }
 
 /// Finds an object by its path, one component at a time, as the caller: through Unix places with the caller's
@@ -287,9 +312,10 @@ struct PathWalk {
     }
 
     private func checkTraverse(_ directory: OwnedDescriptor) throws(Stop) {
-        guard !caller.token.holds(.changeNotify) else { return }
+        // Who backs up or restores gets at everything, and so passes through.
+        guard !caller.token.holds(.changeNotify), caller.intent.isEmpty else { return }
         let decision = StoredDescriptor.read(of: directory.number) {
-            (try? AccessCheck<FileKind>.decide($0, token: caller.token, desired: .traverse))?.isAllowed
+            try? caller.isGranted(.traverse, by: $0)
         }
         guard case .success(true?) = decision else { throw Stop(EACCES) }
     }

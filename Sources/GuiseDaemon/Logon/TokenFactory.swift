@@ -27,6 +27,9 @@ package final class TokenFactory: Sendable {
         self.sessions = sessions
     }
 
+    /// The accounts as they are now.
+    var directory: AccountDirectory { accounts.directory }
+
     /// The logon of whoever has these credentials.
     ///
     /// Equal credentials share one session and one token until the accounts change or the session ends.

@@ -20,8 +20,10 @@ struct GroupList {
 }
 
 extension PrivilegeSet {
-    /// What counts without being enabled first, for users, as on Windows.
-    fileprivate static let enabledForUsers: PrivilegeSet = [.changeNotify, .impersonate, .createGlobal]
+    /// What counts without being enabled first, for users, as on Windows; and what no program of Linux would enable.
+    fileprivate static let enabledForUsers: PrivilegeSet = [
+        .changeNotify, .impersonate, .createGlobal, .bindPrivilegedPort,
+    ]
 }
 
 /// What the token of a process with Unix credentials is made from.

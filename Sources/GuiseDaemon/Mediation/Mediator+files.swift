@@ -5,7 +5,7 @@ import Glibc
 /// What is done with files besides opening them.
 extension Mediator {
     /// While not impersonating the kernel does it, except where a path leads under a managed root.
-    func handleForProcess(_ trap: Trap, _ call: FileCall) -> Verdict {
+    func handleForProcess(_ trap: Trap, _ call: FileCall, _ intent: AccessIntent) -> Verdict {
         let leads =
             !context.roots.isEmpty
             && call.paths.contains { index, directory in
@@ -21,18 +21,20 @@ extension Mediator {
         guard context.sessions.isAlive(logon.session.id) else {
             return deny(trap, logon.token.token.user, "the service's logon session has ended")
         }
-        return carryOut(trap, call, token: logon.token.token, credentials: logon.credentials)
+        return carryOut(trap, call, token: logon.token.token, credentials: logon.credentials, intent)
     }
 
     /// Carries a call out as a caller.
-    func carryOut(_ trap: Trap, _ call: FileCall, token: Token, credentials: UnixCredentials?) -> Verdict {
+    func carryOut(
+        _ trap: Trap, _ call: FileCall, token: Token, credentials: UnixCredentials?, _ intent: AccessIntent
+    ) -> Verdict {
         var umask: UInt32 = 0
         if call.creates {
             guard let status = ThreadStatus(trap.tid) else { return .answered }
             umask = status.umask
         }
         let caller = Caller(
-            token: token, credentials: credentials, tid: trap.tid, umask: umask)
+            token: token, credentials: credentials, tid: trap.tid, umask: umask, intent: intent)
         let work = FileCallWork(
             mediator: self, trap: trap, calls: FileCalls(opener: opener, caller: caller))
         do throws(FileError) {
@@ -293,7 +295,7 @@ private struct FileCallWork {
     private func setOwner(of located: Located, _ index: Int) throws(FileError) {
         try calls.setOwner(
             of: located, uid: UInt32(truncatingIfNeeded: trap.argument(index)),
-            gid: UInt32(truncatingIfNeeded: trap.argument(index + 1)))
+            gid: UInt32(truncatingIfNeeded: trap.argument(index + 1)), mediator.context.tokens.directory)
     }
 
     private enum TimeUnit { case seconds, microseconds, nanoseconds }

@@ -38,13 +38,13 @@ final class Mediator {
             return .answered
         }
         switch identity {
-        case .process:
-            return handleForProcess(trap, row, mayWait)
-        case .client(let handle):
+        case .process(let intent):
+            return handleForProcess(trap, row, intent, mayWait)
+        case .client(let handle, let intent):
             guard
                 context.sessions.isAlive(handle.token.token.logonSession) || handle.token.level == .anonymous
             else { return deny(trap, handle.deciding.user, "the client's logon session has ended") }
-            return handleForClient(trap, row, handle, mayWait)
+            return handleForClient(trap, row, handle, intent, mayWait)
         case .unknown:
             return deny(
                 trap, .anonymous, "the thread acts under an identity that is gone; call revertToSelf()")
@@ -53,7 +53,9 @@ final class Mediator {
 
     // MARK: Not impersonating
 
-    private func handleForProcess(_ trap: Trap, _ row: CallTable.Row, _ mayWait: Bool) -> Verdict {
+    private func handleForProcess(
+        _ trap: Trap, _ row: CallTable.Row, _ intent: AccessIntent, _ mayWait: Bool
+    ) -> Verdict {
         switch row {
         case .open, .creat, .openat, .openat2:
             // Reading the path is half of what there is to do.
@@ -73,7 +75,8 @@ final class Mediator {
                 return deny(trap, logon.token.token.user, "the service's logon session has ended")
             }
             return open(
-                trap, request.call, length, token: logon.token.token, credentials: logon.credentials, mayWait)
+                trap, request.call, length, token: logon.token.token, credentials: logon.credentials, intent,
+                mayWait)
         case .connect:
             // Whoever attaches connects first: from here on the process is known to be this service's.
             if let status = ThreadStatus(trap.tid) {
@@ -82,14 +85,15 @@ final class Mediator {
             }
             return addressForProcess(trap, mayWait)
         case .bind:
-            return addressForProcess(trap, mayWait)
+            return bindPrivilegedPort(trap, trap.service.logon.token.token)
+                ?? addressForProcess(trap, mayWait)
         case .execute:
             if let status = ThreadStatus(trap.tid), trap.isPending {
                 trap.service.attachment(of: status.pid)?.noteExecution()
             }
             trap.proceed()
         case .file(let call):
-            return handleForProcess(trap, call)
+            return handleForProcess(trap, call, intent)
         case .send, .sendMany, .message, .signal, .signalWithValue, .workingDirectory, .other:
             trap.proceed()
         }
@@ -127,7 +131,8 @@ final class Mediator {
     // MARK: Impersonating
 
     private func handleForClient(
-        _ trap: Trap, _ row: CallTable.Row, _ handle: ImpersonationHandle, _ mayWait: Bool
+        _ trap: Trap, _ row: CallTable.Row, _ handle: ImpersonationHandle, _ intent: AccessIntent,
+        _ mayWait: Bool
     ) -> Verdict {
         switch row {
         case .open, .creat, .openat, .openat2:
@@ -138,23 +143,30 @@ final class Mediator {
                 return .answered
             }
             return open(
-                trap, request.call, length, token: handle.deciding, credentials: handle.credentials, mayWait)
+                trap, request.call, length, token: handle.deciding, credentials: handle.credentials, intent,
+                mayWait)
         case .file(let call):
-            return carryOut(trap, call, token: handle.deciding, credentials: handle.credentials)
+            return carryOut(
+                trap, call, token: handle.deciding, credentials: handle.credentials, intent)
         case .execute:
             // As the process, and its impersonation ends: as on Windows.
-            return handleForProcess(trap, row, mayWait)
-        case .connect, .bind:
+            return handleForProcess(trap, row, intent, mayWait)
+        case .connect:
             return address(trap, handle, mayWait)
+        case .bind:
+            return bindPrivilegedPort(trap, handle.deciding) ?? address(trap, handle, mayWait)
         case .send:
             return send(trap, handle, mayWait)
         case .sendMany:
-            if isNoUnixSocket(trap), trap.isPending {
-                trap.proceed()
-                return .answered
+            guard isNoUnixSocket(trap) || haveNoAddress(trap), trap.isPending else {
+                return sendMany(trap, handle, mayWait)
             }
+            trap.proceed()
+            return .answered
         case .message:
-            guard messageHasNoAddress(trap), trap.isPending else { return send(trap, handle, mayWait) }
+            guard messageHasNoAddress(trap, at: trap.argument(1)), trap.isPending else {
+                return send(trap, handle, mayWait)
+            }
             trap.proceed()
             return .answered
         case .signal:
@@ -238,7 +250,7 @@ final class Mediator {
 
     private func open(
         _ trap: Trap, _ request: OpenRequest, _ length: Int, token: Token, credentials: UnixCredentials?,
-        _ mayWait: Bool
+        _ intent: AccessIntent, _ mayWait: Bool
     ) -> Verdict {
         let spelled = UnsafeBufferPointer(rebasing: path[..<length])
         let start: FileOpener.Start
@@ -258,7 +270,7 @@ final class Mediator {
         // by others.
         guard trap.isPending else { return .answered }
         let caller = Caller(
-            token: token, credentials: credentials, tid: trap.tid, umask: umask)
+            token: token, credentials: credentials, tid: trap.tid, umask: umask, intent: intent)
         switch opener.open(spelled, from: start, request, as: caller, mayWait: mayWait) {
         case .descriptor(let descriptor):
             trap.succeed(descriptor: descriptor, closeOnExec: request.has(OpenRequest.Flag.closeOnExec))
@@ -324,10 +336,11 @@ final class Mediator {
         return domain >= 0 && domain != AF_UNIX
     }
 
-    private func messageHasNoAddress(_ trap: Trap) -> Bool {
+    /// Of a struct msghdr of the caller.
+    func messageHasNoAddress(_ trap: Trap, at address: UInt64) -> Bool {
         // msg_name and msg_namelen are the first fields of msghdr.
         var name: [UInt64] = [1, 1]
-        return guise_memory_read(trap.tid, trap.argument(1), &name, 16) == 16
+        return guise_memory_read(trap.tid, address, &name, 16) == 16
             && (name[0] == 0 || UInt32(truncatingIfNeeded: name[1]) == 0)
     }
 }

@@ -1,3 +1,4 @@
+import AccessControl
 import ArgumentParser
 import Guise
 import GuiseProtocol
@@ -14,14 +15,17 @@ extension SdCommand {
 
                 Only the parts that are present are changed: O: the owner, G: the group, D:
                 who may do what, S: the label and auditing. This takes WRITE_OWNER for O:
-                and G:, WRITE_DAC for D:, ACCESS_SYSTEM_SECURITY for S:. Outside managed
-                roots only administrators may.
+                and G:, WRITE_DAC for D: (or SeRestorePrivilege and --restore for these),
+                ACCESS_SYSTEM_SECURITY for S:, which SeSecurityPrivilege alone grants. Outside
+                managed roots only administrators may.
                 """)
 
         @Argument(help: "The file or folder.", completion: .file())
         var path: String
         @Argument(help: "The descriptor, in SDDL.")
         var sddl: String
+        @Flag(help: "Set it as for a restore: SeRestorePrivilege counts instead of the DACL.")
+        var restore = false
         @OptionGroup var runtime: RuntimeOptions
 
         func run() throws {
@@ -29,6 +33,7 @@ extension SdCommand {
             let request = WireDescriptorSet.with {
                 $0.path = path
                 $0.sddl = sddl
+                if restore { $0.intent = UInt32(AccessIntent.restore.rawValue) }
             }
             _ = try runtime.connect().call(.descriptorSet(request))
         }

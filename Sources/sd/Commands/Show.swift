@@ -1,3 +1,4 @@
+import AccessControl
 import ArgumentParser
 import Guise
 import GuiseProtocol
@@ -13,7 +14,7 @@ extension SdCommand {
                   sd show /srv/files --sddl
                   sd show /srv/files --json
 
-                This takes READ_CONTROL on the object.
+                This takes READ_CONTROL on the object, or SeBackupPrivilege and --backup.
                 """)
 
         enum Form: EnumerableFlag {
@@ -32,11 +33,13 @@ extension SdCommand {
         var path: String
         @Flag(exclusivity: .exclusive)
         var form: Form?
+        @Flag(help: "Read it as for a backup: SeBackupPrivilege counts instead of the DACL.")
+        var backup = false
         @OptionGroup var runtime: RuntimeOptions
 
         func run() throws {
             let authority = try runtime.connect()
-            let stored = try authority.descriptor(at: path)
+            let stored = try authority.descriptor(at: path, for: backup ? .backup : [])
             switch form {
             case .sddl: Tool.say(stored.wire.sddl)
             case .hex: Tool.say(Hex.text(stored.wire.binary))

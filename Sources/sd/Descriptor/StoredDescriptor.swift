@@ -21,23 +21,28 @@ struct StoredDescriptor {
 
 extension AuthorityClient {
     /// The descriptor of an object.
-    func descriptor(at path: String) throws -> StoredDescriptor {
+    func descriptor(at path: String, for intent: AccessIntent = []) throws -> StoredDescriptor {
         let path = try absolutePath(path)
-        guard case .descriptor(let found) = try call(.descriptorGet(.with { $0.path = path })) else {
-            throw Self.surprise
+        let request = WireDescriptorGet.with {
+            $0.path = path
+            $0.intent = UInt32(intent.rawValue)
         }
+        guard case .descriptor(let found) = try call(.descriptorGet(request)) else { throw Self.surprise }
         return try StoredDescriptor(found)
     }
 
     /// Replaces parts of a descriptor: those that `wanted` has.
     ///
     /// - Parameter expected: what the descriptor has to be before; `nil` if that does not matter.
-    func set(_ wanted: SecurityDescriptor, at path: String, expected: Data? = nil) throws {
+    func set(
+        _ wanted: SecurityDescriptor, at path: String, expected: Data? = nil, for intent: AccessIntent = []
+    ) throws {
         let path = try absolutePath(path)
         let request = WireDescriptorSet.with {
             $0.path = path
             $0.binary = Data(wanted.bytes)
             if let expected { $0.expected = expected }
+            $0.intent = UInt32(intent.rawValue)
         }
         // The client would take too long a message for a lost connection.
         guard request.binary.count + request.expected.count + path.utf8.count < ControlPacket.largest - 64

@@ -31,8 +31,10 @@ pid_t test_spawn(const char *program, char *const arguments[], char *const envir
 // Sends one packet with `count` copies of a descriptor and, when not 0, a made-up sender.
 ssize_t test_send(int socket, const void *bytes, size_t length, int descriptor, int count, pid_t sender);
 
-// The next datagram of a socket that passes credentials, and its sender's. Does not wait.
-ssize_t test_receive(int socket, void *out, size_t capacity, int32_t *pid, uint32_t *uid, uint32_t *gid);
+// The next datagram of a socket that passes credentials, its sender's, and the descriptors with it, of which there is room
+// for `count`. Does not wait.
+ssize_t test_receive(int socket, void *out, size_t capacity, int32_t *pid, uint32_t *uid, uint32_t *gid,
+                     int descriptors[], size_t *count);
 
 // Sends one message to an address, with a descriptor (-1: none).
 ssize_t test_send_to(int socket, const void *bytes, size_t length, const void *address, size_t address_length,

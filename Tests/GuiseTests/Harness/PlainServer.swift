@@ -72,16 +72,22 @@ final class PlainServer {
         let pid: Int32
         let uid: UInt32
         let gid: UInt32
+        /// The receiver's to close.
+        let descriptors: [Int32]
     }
 
     /// The next datagram, and who sent it.
     func datagram() -> Datagram? {
         var buffer = [UInt8](repeating: 0, count: 4096)
         var sender: (pid: Int32, uid: UInt32, gid: UInt32) = (0, .max, .max)
-        let count = test_receive(listener, &buffer, buffer.count, &sender.pid, &sender.uid, &sender.gid)
+        var descriptors = [Int32](repeating: -1, count: 253)
+        var descriptorCount = descriptors.count
+        let count = test_receive(
+            listener, &buffer, buffer.count, &sender.pid, &sender.uid, &sender.gid, &descriptors,
+            &descriptorCount)
         guard count >= 0 else { return nil }
         return Datagram(
             text: String(decoding: buffer[..<count], as: UTF8.self), pid: sender.pid, uid: sender.uid,
-            gid: sender.gid)
+            gid: sender.gid, descriptors: Array(descriptors.prefix(descriptorCount)))
     }
 }
