@@ -26,7 +26,7 @@ final class Session: @unchecked Sendable {
     func perform(_ words: [String]) -> Outcome {
         do {
             return try identity(words) ?? files(words) ?? sockets(words) ?? processes(words) ?? load(words)
-                ?? awaiting(words) ?? interference(words) ?? .errno(ENOTSUP)
+                ?? awaiting(words) ?? interference(words) ?? programs(words) ?? .errno(ENOTSUP)
         } catch { return .thrown(error) }
     }
 

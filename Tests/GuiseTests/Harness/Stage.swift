@@ -39,7 +39,11 @@ final class Stage {
         lifeline = channel.writing
         // Reads until the test's end of the pipe is gone, which it is even if the test run crashed.
         watchdog = try ChildProcess(
-            ["/bin/sh", "-c", "read nothing; /bin/kill -KILL -- -\(group.pid); rm -rf -- '\(directory)'"],
+            [
+                "/bin/sh", "-c",
+                "read nothing; /bin/kill -KILL -- -\(group.pid); umount -l '\(directory)/foreign' 2>/dev/null;"
+                    + " rm -rf --one-file-system -- '\(directory)'",
+            ],
             group: 0, streams: (channel.reading, -1, -1))
         close(channel.reading)
         for (name, mode) in [("state", 0o700), ("services", 0o1777)] as [(String, mode_t)] {
