@@ -190,7 +190,8 @@ struct RealProgramTests {
             try expect("-C \(clone) fsck")
             // Nobody but the authority goes there, so no process has its working directory there.
             let refused = try run("clone -q \(source) \(managed)/clone", as: scene.client)
-            #expect(refused.hasSuffix("(128)") && refused.contains("must be run in a work tree"), "\(refused)")
+            #expect(
+                refused.hasSuffix("(128)") && refused.contains("must be run in a work tree"), "\(refused)")
             let bare = "--git-dir=\(managed)/bare"
             try expect("\(bare) init -q --bare")
             try expect("\(bare) fetch -q \(source) HEAD:main")
