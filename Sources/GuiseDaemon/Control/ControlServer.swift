@@ -91,12 +91,13 @@ package final class ControlServer: @unchecked Sendable {
     /// Answers until ``stop()``. Blocks the calling thread.
     package func run() {
         var events = [epoll_event](repeating: epoll_event(), count: 64)
+        var nextSweep = SuspendingClock().now
         while true {
             let count = epoll_wait(poll, &events, Int32(events.count), pending.isEmpty ? 10_000 : 500)
             giveUpLate()
-            if count == 0, pending.isEmpty {
-                requests.registrations.sweep()
-                workers.retry()
+            if SuspendingClock().now >= nextSweep {
+                nextSweep = SuspendingClock().now + .seconds(10)
+                sweep()
             }
             guard count > 0 else { continue }
             var hasReports = false
@@ -122,6 +123,14 @@ package final class ControlServer: @unchecked Sendable {
             // Last, because it may end connections: the events at hand are all of descriptors that are still what they were.
             if hasReports { takeReports() }
         }
+    }
+
+    /// Drops what is known of sockets that are gone, also while there is never a quiet moment. It asks the kernel for
+    /// each, on a worker.
+    private func sweep() {
+        workers.retry()
+        guard workers.waitingCount(of: Workers.nobody) == 0 else { return }
+        workers.run(for: Workers.nobody) { [registrations = requests.registrations] in registrations.sweep() }
     }
 
     /// Has ``run()`` return. From any thread.

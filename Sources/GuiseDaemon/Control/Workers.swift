@@ -7,6 +7,8 @@ import Synchronization
 final class Workers: Sendable {
     typealias Job = @Sendable () -> Void
 
+    /// No user (chown(2): -1 is none): the authority's own work.
+    static let nobody = UInt32.max
     /// The most threads that work for one user at once.
     static let largestCountPerUser = 16
     /// How many threads stay when there is nothing to do.
