@@ -14,8 +14,8 @@ struct ForeignFileSystemTests {
         let client = try scene.service.client(scene.bob)
         #expect(try client.acting("cat \(scene.home)/his").value == "his")
         #expect(try client.acting("cat \(scene.root)/none").errno == ENOENT)
-        // Less than the authority gives a file system to answer.
-        #expect(Date().timeIntervalSince(start) < 4)
+        // Whoever waited for the file system would wait for a minute; a machine with much to do takes seconds.
+        #expect(Date().timeIntervalSince(start) < 25)
     }
 
     /// Runs a test where alice serves a file system.

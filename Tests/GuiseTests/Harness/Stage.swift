@@ -41,7 +41,8 @@ final class Stage {
         watchdog = try ChildProcess(
             [
                 "/bin/sh", "-c",
-                "read nothing; /bin/kill -KILL -- -\(group.pid); umount -l '\(directory)/foreign' 2>/dev/null;"
+                "read nothing; /bin/kill -KILL -- -\(group.pid); "
+                    + "awk '$2 ~ \"^\(directory)/\" {print $2}' /proc/self/mounts | xargs -r umount -l;"
                     + " rm -rf --one-file-system -- '\(directory)'",
             ],
             group: 0, streams: (channel.reading, -1, -1))
