@@ -46,13 +46,13 @@ ssize_t guise_packet_send(int socket, const void *bytes, size_t length, int desc
 ssize_t guise_packet_receive(int socket, void *out, size_t capacity, struct guise_packet *packet, int flags) {
     struct iovec part = {.iov_base = out, .iov_len = capacity};
     union {
-        char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(2 * sizeof(int))];
+        char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(2 * sizeof(int))];  // 10 descriptors at most
         struct cmsghdr align;
     } control;
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space,
                              .msg_controllen = sizeof control.space};
     packet->sender_pid = 0;
-    packet->descriptor = -1;
+    packet->count = 0;
     packet->damaged = false;
     ssize_t got = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
     if (got < 0) return -errno;
@@ -65,12 +65,9 @@ ssize_t guise_packet_receive(int socket, void *out, size_t capacity, struct guis
             packet->sender_pid = sender.pid;
         } else if (h->cmsg_type == SCM_RIGHTS) {
             size_t count = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-            for (size_t i = 0; i < count; i++) {
-                int descriptor;
-                memcpy(&descriptor, CMSG_DATA(h) + i * sizeof(int), sizeof descriptor);
-                if (packet->descriptor < 0 && count == 1) packet->descriptor = descriptor;
-                else { close(descriptor); packet->damaged = true; }
-            }
+            for (size_t i = 0; i < count && packet->count < 10; i++)
+                memcpy(&packet->descriptors[packet->count++], CMSG_DATA(h) + i * sizeof(int), sizeof(int));
+            if (packet->count > 1) packet->damaged = true;
         }
     }
     return got;

@@ -56,8 +56,11 @@ package enum ControlPacket {
     }
 
     /// Receives a message; `system(EAGAIN)` when the socket does not block and nothing is there.
+    ///
+    /// - Parameter discard: is given the descriptors that came with what is no message. To close one can take as long as
+    ///   whoever serves the file behind it likes (FUSE_FLUSH, SO_LINGER).
     package static func receive<Message: SwiftProtobuf.Message>(
-        _: Message.Type, from socket: Int32
+        _: Message.Type, from socket: Int32, discard: (Int32) -> Void = { close($0) }
     ) throws(Failure) -> Received<Message> {
         var buffer = [UInt8](repeating: 0, count: largest)
         var packet = guise_packet()
@@ -69,15 +72,17 @@ package enum ControlPacket {
             if got == -Int(ECONNRESET) { throw .closed }
             throw .system(Int32(-got))
         }
-        if got == 0 && packet.descriptor < 0 { throw .closed }
+        if got == 0 && packet.count == 0 { throw .closed }
+        let descriptors = withUnsafeBytes(of: &packet.descriptors) {
+            Array($0.bindMemory(to: Int32.self).prefix(Int(packet.count)))
+        }
         do {
             guard !packet.damaged else { throw Failure.malformed }
             let message = try Message(serializedBytes: Array(buffer[..<got]))
             return Received(
-                message: message, descriptor: packet.descriptor < 0 ? nil : packet.descriptor,
-                sender: packet.sender_pid)
+                message: message, descriptor: descriptors.first, sender: packet.sender_pid)
         } catch {
-            if packet.descriptor >= 0 { close(packet.descriptor) }
+            descriptors.forEach(discard)
             throw .malformed
         }
     }

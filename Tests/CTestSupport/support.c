@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -187,3 +189,39 @@ int test_terminal(char *name, size_t capacity) {
 int test_exchange(const char *one, const char *other) {
     return syscall(SYS_renameat2, AT_FDCWD, one, AT_FDCWD, other, 2) < 0 ? -errno : 0;
 }
+
+int test_lingering(int ends[2]) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), small = 4096;
+    ends[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    ends[1] = -1;
+    setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    if (bind(listener, (struct sockaddr *)&at, size) == 0 && listen(listener, 1) == 0 &&
+        getsockname(listener, (struct sockaddr *)&at, &size) == 0 &&
+        (connect(ends[0], (struct sockaddr *)&at, size) == 0 || errno == EINPROGRESS))
+        ends[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    close(listener);
+    if (ends[1] < 0) { close(ends[0]); return -errno; }
+    static const char bytes[65536];
+    while (send(ends[0], bytes, sizeof bytes, MSG_NOSIGNAL) > 0) {}
+    struct linger hour = {.l_onoff = 1, .l_linger = 3600};
+    // To wait is for sockets that block.
+    fcntl(ends[0], F_SETFL, 0);
+    return setsockopt(ends[0], SOL_SOCKET, SO_LINGER, &hour, sizeof hour) < 0 ? -errno : 0;
+}
+
+void *test_tree_open(char *path) { return fts_open((char *[]){path, NULL}, FTS_PHYSICAL | FTS_NOCHDIR, NULL); }
+
+int test_tree_next(void *tree) {
+    FTSENT *entry = fts_read(tree);
+    if (!entry) return -1;
+    switch (entry->fts_info) {
+    case FTS_D: return 0;
+    case FTS_F: return 1;
+    case FTS_DNR: case FTS_ERR: case FTS_NS: return 2;
+    default: return 3;
+    }
+}
+
+void test_tree_close(void *tree) { fts_close(tree); }

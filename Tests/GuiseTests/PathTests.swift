@@ -108,7 +108,7 @@ struct PathTests {
 
     @Test(
         "names swapped while they are opened never lead to what the client may not open",
-        arguments: [0, 1, 2])
+        arguments: [0, 1, 2, 3, 4])
     func races(kind: Int) throws {
         try onPlaces { (scene, hers, secret, plain) throws in
             let stage = scene.stage
@@ -125,6 +125,25 @@ struct PathTests {
                 symlink(hers, scene.home + "/a")
                 symlink(secret, scene.home + "/b")
                 contested = (scene.home + "/a", scene.home + "/b", scene.home + "/a")
+            case 3:
+                // Folders on the way under a managed root, of which one holds what is hers.
+                for (name, text, subject) in [("open", "harmless", "{alice}"), ("closed", "secret", "SY")] {
+                    let folder = try stage.managedFolder(scene.root + "/" + name, "O:BAG:SYD:(A;;FRFX;;;SY)")
+                    try stage.managedFolder(folder + "/below", "O:BAG:SYD:(A;;FRFX;;;SY)")
+                    try stage.managedFile(
+                        folder + "/below/file", text, "O:BAG:SYD:(A;;FA;;;\(subject))", for: scene.alice)
+                }
+                let (open, closed) = (scene.root + "/open", scene.root + "/closed")
+                contested = (open, closed, open + "/below/file")
+            case 4:
+                // The first of several folders, which is a link to a folder with a secret at times.
+                for (name, text, mode) in [("open", "harmless", 0o644), ("closed", "secret", 0o600)] {
+                    stage.folder("home/" + name)
+                    stage.folder("home/\(name)/below")
+                    try stage.file("home/\(name)/below/file", text, mode: mode_t(mode))
+                }
+                symlink(scene.home + "/closed", scene.home + "/link")
+                contested = (scene.home + "/open", scene.home + "/link", scene.home + "/open/below/file")
             default:
                 // A folder on the way, which is the managed root at times.
                 mkdir(scene.home + "/a", 0o755)

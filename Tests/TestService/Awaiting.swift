@@ -1,3 +1,4 @@
+import AccessControl
 import CGuise
 import Foundation
 import Guise
@@ -135,6 +136,15 @@ extension Session {
                     let declared = try withIntent(.backup) { reader(arguments) }
                     await Task.yield()
                     return "\(declared) then \(reader(arguments))"
+                }
+            }
+        case "perform":
+            // At no more than a level: a command.
+            let level = ImpersonationLevel(word: words[2])!
+            body = {
+                try await connection.impersonating(atMost: level) {
+                    await Task.yield()
+                    return self.perform(Array(arguments[1...])).line
                 }
             }
         case "at-most":

@@ -18,6 +18,13 @@ extension Session {
             // cat-moved TIMES SECRET NAME DIRECTORY OTHER: as cat-rewritten, with a directory descriptor that
             // is closed and stands for OTHER, and back.
             return moved(Int(words[1])!, words[2], words[3], Int32(words[4])!, Int32(words[5])!)
+        case "without-descriptors":
+            // without-descriptors COMMAND…: runs the command with the table of descriptors full.
+            var taken: [Int32] = []
+            while case let descriptor = dup(0), descriptor >= 0 { taken.append(descriptor) }
+            let outcome = perform(Array(words[1...]))
+            taken.forEach { close($0) }
+            return outcome
         default: return nil
         }
     }

@@ -26,8 +26,8 @@ final class Session: @unchecked Sendable {
     func perform(_ words: [String]) -> Outcome {
         do {
             return try identity(words) ?? files(words) ?? sockets(words) ?? ports(words) ?? processes(words)
-                ?? load(words)
-                ?? awaiting(words) ?? interference(words) ?? .errno(ENOTSUP)
+                ?? load(words) ?? awaiting(words) ?? interference(words) ?? programs(words)
+                ?? .errno(ENOTSUP)
         } catch { return .thrown(error) }
     }
 

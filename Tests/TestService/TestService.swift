@@ -25,6 +25,10 @@ struct TestService {
         case "say" where arguments.count == 2: print(arguments[1])
         // As a program that replaced a service: what it may open by its own identity.
         case "cat" where arguments.count == 2: print(Files.cat(arguments[1]).line)
+        // As a user's own program.
+        case "file-manager" where arguments.count == 2:
+            do { try manageFiles(arguments[1]) } catch { fail("\(error)") }
+        case "walk" where arguments.count == 2: print(Walk.of(arguments[1]))
         default: fail("see the head of TestService.swift")
         }
     }

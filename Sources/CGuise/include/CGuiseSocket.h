@@ -11,7 +11,8 @@ ssize_t guise_packet_send(int socket, const void *bytes, size_t length, int desc
 
 struct guise_packet {
     int32_t sender_pid;   // 0 when the kernel did not say (SO_PASSCRED is off)
-    int descriptor;       // -1 when none came; the receiver's to close
+    int descriptors[10];  // as many as the kernel has room for; the receiver's to close
+    int count;
     bool damaged;         // longer than the buffer, or with more than one descriptor
 };
 // Receives one packet; 0 bytes: the peer closed.

@@ -13,15 +13,19 @@ struct Endpoint {
     /// nil: it is not there any more.
     private let file: OwnedDescriptor?
 
-    /// Looks from where the server's process looks.
-    ///
-    /// - Returns: nil for a socket without an absolute path, and for one whose directory is not there: whoever made the
-    ///   socket has seen another tree, or moved it.
-    init?(of socket: Int32, process: Int32) throws(Refused) {
+    /// The absolute path that a socket was bound by; nil when it has none.
+    static func path(of socket: Int32) -> [CChar]? {
         var name = [CChar](repeating: 0, count: 128)
         let length = Int(guise_unix_own_path(socket, &name, name.count))
-        guard length > 1, name[0] == 0x2F, let slash = name[..<length].lastIndex(of: 0x2F), slash + 1 < length
-        else { return nil }
+        return length > 1 && name[0] == 0x2F && name[length - 1] != 0x2F ? Array(name[..<length]) : nil
+    }
+
+    /// Looks from where the server's process looks. Whoever serves the file system there may take any time to answer.
+    ///
+    /// - Parameter name: as ``path(of:)`` has it.
+    /// - Returns: nil where the directory is not there: whoever made the socket has seen another tree, or moved it.
+    init?(at name: [CChar], of process: Int32) throws(Refused) {
+        guard let slash = name.lastIndex(of: 0x2F) else { return nil }
         var here = open_how(OpenRequest.Flag.path | OpenRequest.Flag.directory | OpenRequest.Flag.closeOnExec)
         let top = guise_openat2(AT_FDCWD, "/proc/\(process)/root", &here)
         guard top >= 0 else {
@@ -40,9 +44,9 @@ struct Endpoint {
         var there = open_how(
             OpenRequest.Flag.path | OpenRequest.Flag.noFollow | OpenRequest.Flag.closeOnExec,
             resolve: GUISE_RESOLVE_BENEATH)
-        let file = guise_openat2(directory, Array(name[(slash + 1)..<length]) + [0], &there)
+        let file = guise_openat2(directory, Array(name[(slash + 1)...]) + [0], &there)
         self.file = file >= 0 ? OwnedDescriptor(file) : nil
-        path = String(decoding: name[..<length].map(UInt8.init(bitPattern:)), as: UTF8.self)
+        path = String(decoding: name.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
     /// Throws unless the server may listen here (ADD_FILE on the directory) and the client may connect (WRITE_DATA on

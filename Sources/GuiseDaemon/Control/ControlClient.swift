@@ -2,7 +2,6 @@ import AccessControl
 import CGuise
 import Glibc
 import GuiseProtocol
-import Synchronization
 
 /// One connection of the control socket: the process that made it, and what it holds by it. Used on the
 /// control thread alone.
@@ -21,7 +20,7 @@ final class ControlClient {
     var launch: Logon?
     var captures: [UInt64: Captured] = [:]
     /// Whether an answer is being worked on elsewhere.
-    let isBusy = BusyFlag()
+    var isBusy = false
     private var lastCapture: UInt64 = 0
 
     struct Captured {
@@ -31,21 +30,19 @@ final class ControlClient {
         var handles: [ImpersonationLevel: ImpersonationHandle] = [:]
     }
 
-    /// Takes over an accepted socket.
+    /// - Parameter socket: an accepted one, which outlives this and is closed by whoever accepted it.
     init(_ socket: Int32) throws(Refused) {
         var peer = guise_peer()
         let error = guise_peer_of(socket, &peer)
         let identity = error == 0 && peer.pidfd >= 0 ? guise_pidfd_identity(peer.pidfd) : 0
         if error == 0, peer.pidfd >= 0 { close(peer.pidfd) }
         guard error == 0, peer.pid > 0, identity != 0, guise_socket_pass_credentials(socket) == 0 else {
-            close(socket)
             throw Refused(
                 .wrongNamespace, "the caller is gone, or in a pid namespace the authority does not see")
         }
         // What asks the authority is a process, as itself; who acts as a client was connected by the authority's hand.
         // An authority that is not root connects for nobody.
         guard identity != ProcessDirectory.own || geteuid() != 0 else {
-            close(socket)
             throw Refused(
                 .accessDenied, "a thread that impersonates tried to reach the authority as its client")
         }
@@ -56,8 +53,6 @@ final class ControlClient {
         self.peer = peer
         credentials = UnixCredentials(peer)
     }
-
-    deinit { close(socket) }
 
     func add(_ captured: Captured) throws(Refused) -> UInt64 {
         guard captures.count < Self.largestCaptureCount else {
@@ -71,11 +66,6 @@ final class ControlClient {
 
     /// Sends a response; false when the process does not read what it asked for.
     func answer(_ response: WireResponse, descriptor: Int32? = nil) -> Bool {
-        Self.answer(response, descriptor: descriptor, on: socket)
-    }
-
-    /// As ``answer(_:descriptor:)``, for an answer that was worked on elsewhere.
-    static func answer(_ response: WireResponse, descriptor: Int32? = nil, on socket: Int32) -> Bool {
         do throws(ControlPacket.Failure) {
             try ControlPacket.send(response, descriptor: descriptor, on: socket, waiting: false)
             return true
@@ -88,15 +78,4 @@ final class ControlClient {
             return false
         }
     }
-}
-
-/// Taken by whoever works on something, and given back by whoever is done with it.
-final class BusyFlag: Sendable {
-    private let flag = Atomic(false)
-
-    /// False when it is taken.
-    func take() -> Bool {
-        flag.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
-    }
-    func giveBack() { flag.store(false, ordering: .releasing) }
 }

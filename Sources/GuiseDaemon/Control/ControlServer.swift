@@ -17,18 +17,25 @@ package enum ControlServerError: Error, CustomStringConvertible {
 }
 
 /// The authority's ear: the control socket, and the end of every service. One thread answers all requests,
-/// each in microseconds; what takes longer gets a thread of its own.
+/// each in microseconds; what takes longer is done by ``Workers``. Nothing that a caller named, and no file that a caller
+/// sent, is touched on this thread: some other user may serve the file system behind it, and never answer.
 package final class ControlServer: @unchecked Sendable {
     // Sendable by hand: everything but `wake` is used on the control thread alone.
 
     /// The most control connections of one user at once.
     static let largestConnectionCountPerUser = 4096
 
-    /// The most answers that are worked on at once elsewhere.
-    static let largestWorkerCount = 64
+    /// How long a look-up of a path may take, the wait for a worker with it.
+    static let largestLookUpTime = Duration.seconds(5)
+
+    /// The most of one user's descriptors that may wait to be closed before that user's connections are ended.
+    static let largestWaitingCount = 256
 
     let requests: Requests
-    private let workers = Atomic(0)
+    private let workers: Workers
+    /// What workers have to say.
+    private let reports = Mutex<[Report]>([])
+    private let isStopping = Atomic(false)
     private let log: Logger
     private let listener: Int32
     private let poll: Int32
@@ -37,6 +44,23 @@ package final class ControlServer: @unchecked Sendable {
     private var clients: [Int32: ControlClient] = [:]
     private var connections: [UInt32: Int] = [:]
     private var mediators: [Int32: MediatorPool] = [:]
+    /// The answers that are worked on, by numbers of their own.
+    private var pending: [UInt64: Pending] = [:]
+    private var lastPending: UInt64 = 0
+
+    private struct Pending {
+        let client: ControlClient
+        let request: UInt64
+        /// nil: it may take as long as it takes.
+        let deadline: SuspendingClock.Instant?
+        let conclusion: Requests.Conclusion?
+    }
+
+    private enum Report: Sendable {
+        case result(of: UInt64, Result<WireResponse.OneOf_Body, Refused>)
+        /// A connection of the user is closed.
+        case closed(UInt32)
+    }
 
     /// Binds the control socket in the runtime directory, in place of one that nobody listens at.
     package init(runtimeDirectory: String, accounts: AccountStore, log: Logger) throws {
@@ -51,6 +75,10 @@ package final class ControlServer: @unchecked Sendable {
             throw ControlServerError.unusable("listening at \(path) failed: \(errnoText(-listener))")
         }
         _ = guise_socket_pass_credentials(listener)
+        guard let workers = Workers() else {
+            throw ControlServerError.unusable("eventfd: \(errnoText(guise_errno()))")
+        }
+        self.workers = workers
         poll = epoll_create1(Int32(EPOLL_CLOEXEC))
         wake = eventfd(0, Int32(EFD_CLOEXEC))
         guard poll >= 0, wake >= 0 else {
@@ -63,15 +91,26 @@ package final class ControlServer: @unchecked Sendable {
     /// Answers until ``stop()``. Blocks the calling thread.
     package func run() {
         var events = [epoll_event](repeating: epoll_event(), count: 64)
+        var nextSweep = SuspendingClock().now
         while true {
-            let count = epoll_wait(poll, &events, Int32(events.count), 10_000)
-            if count == 0 { requests.registrations.sweep() }
+            let count = epoll_wait(poll, &events, Int32(events.count), pending.isEmpty ? 10_000 : 500)
+            giveUpLate()
+            if SuspendingClock().now >= nextSweep {
+                nextSweep = SuspendingClock().now + .seconds(10)
+                sweep()
+            }
             guard count > 0 else { continue }
+            var hasReports = false
             for event in events[..<Int(count)] {
                 switch event.data.fd {
                 case wake:
-                    unlink(path)
-                    return
+                    var signals: UInt64 = 0
+                    _ = read(wake, &signals, 8)
+                    guard !isStopping.load(ordering: .acquiring) else {
+                        unlink(path)
+                        return
+                    }
+                    hasReports = true
                 case listener: accept()
                 case let descriptor:
                     if let client = clients[descriptor] {
@@ -81,11 +120,26 @@ package final class ControlServer: @unchecked Sendable {
                     }
                 }
             }
+            // Last, because it may end connections: the events at hand are all of descriptors that are still what they were.
+            if hasReports { takeReports() }
         }
+    }
+
+    /// Drops what is known of sockets that are gone, also while there is never a quiet moment. It asks the kernel for
+    /// each, on a worker.
+    private func sweep() {
+        workers.retry()
+        guard workers.waitingCount(of: Workers.nobody) == 0 else { return }
+        workers.run(for: Workers.nobody) { [registrations = requests.registrations] in registrations.sweep() }
     }
 
     /// Has ``run()`` return. From any thread.
     package func stop() {
+        isStopping.store(true, ordering: .releasing)
+        wakeUp()
+    }
+
+    private func wakeUp() {
         var one: UInt64 = 1
         _ = write(wake, &one, 8)
     }
@@ -111,6 +165,7 @@ package final class ControlServer: @unchecked Sendable {
             let user = client.credentials.uid
             guard connections[user, default: 0] < Self.largestConnectionCountPerUser else {
                 log.notice("too many control connections", metadata: ["uid": "\(user)"])
+                discard(socket, of: user)
                 return
             }
             connections[user, default: 0] += 1
@@ -118,22 +173,38 @@ package final class ControlServer: @unchecked Sendable {
             watch(socket)
         } catch {
             log.notice("control connection refused", metadata: ["rule": "\(error.message)"])
+            var peer = guise_peer()
+            _ = guise_peer_of(socket, &peer)
+            if peer.pidfd > 0 { close(peer.pidfd) }
+            discard(socket, of: peer.uid)
         }
     }
 
     private func drop(_ client: ControlClient) {
         epoll_ctl(poll, EPOLL_CTL_DEL, client.socket, nil)
         clients[client.socket] = nil
-        let user = client.credentials.uid
-        connections[user, default: 1] -= 1
-        if connections[user] == 0 { connections[user] = nil }
+        pending = pending.filter { $0.value.client !== client }
         requests.forget(client)
+        // It counts until it is closed, which it may be long in: what was sent and not received is closed with it.
+        let (socket, user) = (client.socket, client.credentials.uid)
+        workers.run(for: user) {
+            close(socket)
+            self.report(.closed(user))
+        }
+    }
+
+    /// Closes what a user sent.
+    private func discard(_ descriptor: Int32, of user: UInt32) {
+        workers.run(for: user) { close(descriptor) }
     }
 
     private func serve(_ client: ControlClient) {
+        let user = client.credentials.uid
         let received: ControlPacket.Received<WireRequest>
         do throws(ControlPacket.Failure) {
-            received = try ControlPacket.receive(WireRequest.self, from: client.socket)
+            received = try ControlPacket.receive(WireRequest.self, from: client.socket) {
+                discard($0, of: user)
+            }
         } catch {
             switch error {
             case .system(EAGAIN), .system(EINTR): return
@@ -145,7 +216,12 @@ package final class ControlServer: @unchecked Sendable {
             drop(client)
             return
         }
-        defer { if let descriptor = received.descriptor { close(descriptor) } }
+        defer { if let descriptor = received.descriptor { discard(descriptor, of: user) } }
+        guard workers.waitingCount(of: user) <= Self.largestWaitingCount else {
+            log.notice("what the user sent cannot be closed", metadata: ["uid": "\(user)"])
+            drop(client)
+            return
+        }
         let request = received.message
         var response = WireResponse()
         response.id = request.id
@@ -174,6 +250,9 @@ package final class ControlServer: @unchecked Sendable {
             case .later(let work):
                 try answerLater(client, request.id, work)
                 return
+            case .lookingUp(let work, let conclusion):
+                try answerLater(client, request.id, within: Self.largestLookUpTime, work, then: conclusion)
+                return
             }
         } catch {
             response.body = .refusal(error.wire)
@@ -184,41 +263,85 @@ package final class ControlServer: @unchecked Sendable {
         if !client.answer(response, descriptor: descriptor) { drop(client) }
     }
 
-    /// Has a thread of its own work on an answer. Everything that asks the name service switch goes here: it may
-    /// take its time, and nobody else is to wait for it.
+    // MARK: Answers that take their time
+
+    /// Has a worker do what an answer takes.
+    ///
+    /// - Parameters:
+    ///   - limit: past it the caller is told that there is no answer.
+    ///   - conclusion: makes the answer of it, on this thread.
     private func answerLater(
-        _ client: ControlClient, _ id: UInt64, _ work: @escaping Requests.Work
+        _ client: ControlClient, _ id: UInt64, within limit: Duration? = nil, _ work: @escaping Requests.Work,
+        then conclusion: Requests.Conclusion? = nil
     ) throws(Refused) {
-        guard workers.wrappingAdd(1, ordering: .relaxed).newValue <= Self.largestWorkerCount else {
-            workers.wrappingSubtract(1, ordering: .relaxed)
-            throw Refused(.limit, "the authority works on too many answers already; ask again")
-        }
-        guard client.isBusy.take() else {
-            workers.wrappingSubtract(1, ordering: .relaxed)
+        guard !client.isBusy else {
             throw Refused(.limit, "the answer to an earlier request is still being worked on; wait for it")
         }
-        // The worker sends on a descriptor of its own: the connection may be gone by then.
-        let socket = guise_duplicate(client.socket)
-        let started =
-            socket >= 0
-            && SystemThread.start("guise-work") { [isBusy = client.isBusy] in
-                var response = WireResponse()
-                response.id = id
-                do throws(Refused) {
-                    response.body = try work()
-                } catch {
-                    response.body = .refusal(error.wire)
-                }
-                isBusy.giveBack()
-                self.workers.wrappingSubtract(1, ordering: .relaxed)
-                _ = ControlClient.answer(response, on: socket)
-                close(socket)
+        client.isBusy = true
+        lastPending += 1
+        let number = lastPending
+        let deadline = limit.map { SuspendingClock().now + $0 }
+        pending[number] = Pending(client: client, request: id, deadline: deadline, conclusion: conclusion)
+        workers.run(for: client.credentials.uid) {
+            // Nobody waits any more for what waited too long for a worker.
+            if let deadline, SuspendingClock().now > deadline { return }
+            let result: Result<WireResponse.OneOf_Body, Refused>
+            do throws(Refused) { result = .success(try work()) } catch { result = .failure(error) }
+            self.report(.result(of: number, result))
+        }
+    }
+
+    /// From any thread.
+    private func report(_ report: Report) {
+        let isFirst = reports.withLock { reports in
+            reports.append(report)
+            return reports.count == 1
+        }
+        if isFirst { wakeUp() }
+    }
+
+    private func takeReports() {
+        let reports = reports.withLock { reports in
+            defer { reports = [] }
+            return reports
+        }
+        for report in reports {
+            switch report {
+            case .result(let number, let result):
+                if let pending = pending.removeValue(forKey: number) { finish(pending, result) }
+            case .closed(let user):
+                connections[user, default: 1] -= 1
+                if connections[user] == 0 { connections[user] = nil }
             }
-        if !started {
-            if socket >= 0 { close(socket) }
-            client.isBusy.giveBack()
-            workers.wrappingSubtract(1, ordering: .relaxed)
-            throw Refused(.internal, "no thread could be started to work on the answer")
+        }
+    }
+
+    private func finish(_ pending: Pending, _ result: Result<WireResponse.OneOf_Body, Refused>) {
+        pending.client.isBusy = false
+        var response = WireResponse()
+        response.id = pending.request
+        do throws(Refused) {
+            let body = try result.get()
+            response.body = try pending.conclusion.map { conclude throws(Refused) in try conclude() } ?? body
+        } catch {
+            response.body = .refusal(error.wire)
+        }
+        guard pending.request != 0 else { return }
+        if !pending.client.answer(response) { drop(pending.client) }
+    }
+
+    private func giveUpLate() {
+        guard !pending.isEmpty else { return }
+        let now = SuspendingClock().now
+        for (number, late) in pending where late.deadline.map({ $0 < now }) == true {
+            pending[number] = nil
+            finish(
+                late,
+                .failure(
+                    Refused(
+                        .limit,
+                        "a file system on the way did not answer within \(Self.largestLookUpTime); a change that"
+                            + " was asked for may still be made")))
         }
     }
 

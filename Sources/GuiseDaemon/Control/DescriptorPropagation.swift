@@ -55,7 +55,8 @@ struct DescriptorPropagation {
         _ object: OwnedDescriptor, _ path: String, _ parent: SecurityDescriptor, isContainer: Bool
     ) -> SecurityDescriptor? {
         do throws(Refused) {
-            let (before, after, keptSACL) = try StoredDescriptor.changes.withLock { _ throws(Refused) in
+            let (before, after, keptSACL) = try StoredDescriptor.changes(of: object).lock.withLock {
+                _ throws(Refused) in
                 try change(object, parent, isContainer: isContainer)
             }
             if before == after { report.unchanged += 1 } else { report.changed += 1 }

@@ -3,9 +3,9 @@ import CGuise
 import Glibc
 import GuiseProtocol
 
-/// Reading and changing the security descriptors of files, as the caller. Used on the control thread alone.
-final class DescriptorRequests {
-    private let files = UnixFiles()
+/// Reading and changing the security descriptors of files, as the caller. Whoever serves the file system of a path that
+/// the caller names may take any time to answer.
+final class DescriptorRequests: Sendable {
     private let roots: ManagedRoots
     private let sessions: LogonSessions
 
@@ -38,7 +38,7 @@ final class DescriptorRequests {
             throw Refused(
                 .accessDenied, "outside managed roots only an administrator gives objects descriptors")
         }
-        try StoredDescriptor.changes.withLock { _ throws(Refused) in
+        try StoredDescriptor.changes(of: object).lock.withLock { _ throws(Refused) in
             let changed = try changed(
                 object, request, wanted, logon, intent, isAdministrator: isAdministrator)
             let error = StoredDescriptor.write(changed.bytes, to: object.number)
@@ -47,8 +47,8 @@ final class DescriptorRequests {
         return .done(.init())
     }
 
-    /// Has everything below a folder inherit anew. The work takes a thread of its own.
-    func propagate(_ request: WirePropagate, _ logon: Logon) throws(Refused) -> Requests.Work {
+    /// Has everything below a folder inherit anew.
+    func propagate(_ request: WirePropagate, _ logon: Logon) throws(Refused) -> WireResponse.OneOf_Body {
         let (object, isManaged) = try find(request.path, logon)
         guard isManaged, isDirectory(object) else {
             throw Refused(
@@ -57,11 +57,9 @@ final class DescriptorRequests {
         let descriptor = try read(object, request.path)
         try require(.writeDAC, descriptor, logon, request.path)
         let path = name(of: object) ?? request.path
-        return { [sessions] () throws(Refused) in
-            var propagation = DescriptorPropagation(token: logon.token.token, sessions: sessions)
-            propagation.descend(object.number, path, from: descriptor)
-            return .propagated(propagation.report)
-        }
+        var propagation = DescriptorPropagation(token: logon.token.token, sessions: sessions)
+        propagation.descend(object.number, path, from: descriptor)
+        return .propagated(propagation.report)
     }
 
     private func wanted(_ request: WireDescriptorSet, _ domain: SID) throws(Refused) -> SecurityDescriptor {
@@ -140,6 +138,8 @@ final class DescriptorRequests {
         let request = OpenRequest(directory: AT_FDCWD, flags: OpenRequest.Flag.path, mode: 0)
         // An absolute path starts at the top whatever the start is.
         let nowhere = PathWalk.Place(directory: OwnedDescriptor(-1), root: nil)
+        // The thread's own for this once: look-ups of one user are few.
+        let files = UnixFiles()
         let walk = PathWalk(files: files, roots: roots, caller: caller)
         switch walk.find(path.utf8.map(CChar.init(bitPattern:)), from: nowhere, request: request) {
         case .managed(let object, _): return (object, true)

@@ -64,12 +64,26 @@ extension Requests {
         return attachment
     }
 
-    func capture(_ socket: Int32?, _ client: ControlClient) throws(Refused) -> WireResponse.OneOf_Body {
+    func capture(_ socket: Int32?, _ client: ControlClient) throws(Refused) -> Answer {
         let attachment = try attachment(client)
         guard let socket else { throw Refused(.badRequest, "a capture needs the accepted socket with it") }
         let captured = try capture.capture(socket)
-        try Endpoint(of: socket, process: client.pid)?.check(
-            client: captured.token, server: attachment.logon.token.token)
+        guard let path = Endpoint.path(of: socket) else {
+            return .now(try hold(captured, client, attachment))
+        }
+        let (peer, server, process) = (captured.token, attachment.logon.token.token, client.pid)
+        return .lookingUp { () throws(Refused) in
+            try Endpoint(at: path, of: process)?.check(client: peer, server: server)
+            return .done(.init())
+        } then: {
+            () throws(Refused) in
+            try self.hold(captured, client, attachment)
+        }
+    }
+
+    private func hold(
+        _ captured: PeerCapture.Client, _ client: ControlClient, _ attachment: Attachment
+    ) throws(Refused) -> WireResponse.OneOf_Body {
         let number = try client.add(ControlClient.Captured(client: captured))
         var answer = WireCaptured()
         answer.capture = number

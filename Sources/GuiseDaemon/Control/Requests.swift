@@ -7,6 +7,8 @@ import GuiseProtocol
 final class Requests {
     /// What takes longer than the control thread has.
     typealias Work = @Sendable () throws(Refused) -> WireResponse.OneOf_Body
+    /// What makes the answer once the work is done, on the control thread again.
+    typealias Conclusion = () throws(Refused) -> WireResponse.OneOf_Body
 
     enum Answer {
         case now(WireResponse.OneOf_Body)
@@ -15,6 +17,8 @@ final class Requests {
         /// A service is to be mediated before the answer goes out.
         case mediating(MediatedService, WireResponse.OneOf_Body)
         case later(Work)
+        /// Asks a file system that somebody else may serve for what a caller named. Given up when it does not answer.
+        case lookingUp(Work, then: Conclusion? = nil)
     }
 
     let accounts: AccountStore
@@ -48,7 +52,7 @@ final class Requests {
     ) throws(Refused) -> Answer {
         switch request.body {
         case .attach(let request): return try attach(request, client)
-        case .capture: return .now(try capture(descriptor, client))
+        case .capture: return try capture(descriptor, client)
         case .openHandle(let request): return .now(try openHandle(request, client))
         case .closeCapture(let request): return .now(closeCapture(request, client))
         case .capturedToken(let request): return try capturedToken(request, client)
@@ -81,13 +85,19 @@ final class Requests {
             return .now(try roots.remove(request))
         case .rootList: return .now(roots.list())
         case .descriptorGet(let request):
-            return .now(try descriptors.get(request, try logon(client), accounts.machine))
+            let (logon, domain) = (try logon(client), accounts.machine)
+            return .lookingUp { [descriptors] () throws(Refused) in
+                try descriptors.get(request, logon, domain)
+            }
         case .descriptorSet(let request):
-            return .now(
-                try descriptors.set(
-                    request, try logon(client), accounts.machine, isAdministrator: isAdministrator(client)))
+            let (logon, domain) = (try logon(client), accounts.machine)
+            let isAdministrator = isAdministrator(client)
+            return .lookingUp { [descriptors] () throws(Refused) in
+                try descriptors.set(request, logon, domain, isAdministrator: isAdministrator)
+            }
         case .propagate(let request):
-            return .later(try descriptors.propagate(request, try logon(client)))
+            let logon = try logon(client)
+            return .later { [descriptors] () throws(Refused) in try descriptors.propagate(request, logon) }
         case .tokenFor(let request): return try tokenFor(request, client)
         case .connections(let request): return try connections(request, client)
         case .sessions(let request): return try sessions(request, client)

@@ -302,6 +302,10 @@ struct FileCalls {
         try require(.writeOwner, on: object)
         guard object.isManaged else { return try asCaller { chown(path(of: object), uid, gid) } }
         let keeps = UInt32.max
+        // Whoever copies a file names the owner that the file shows (FileManager, cp -p, tar): that is none to be set.
+        let shown = caller.intent.contains(.restore) ? nil : object.status
+        let uid = uid != caller.credentials?.uid && uid == shown?.stx_uid ? keeps : uid
+        let gid = gid != caller.credentials?.gid && gid == shown?.stx_gid ? keeps : gid
         guard caller.intent.contains(.restore) || isOwn(uid: uid, gid: gid) else {
             throw FileError(
                 EPERM,
@@ -313,7 +317,9 @@ struct FileCalls {
             ? nil : uid == caller.credentials?.uid ? caller.token.user : directory.sid(unixUser: uid)
         let group = gid == keeps ? nil : directory.sid(unixGroup: gid)
         guard owner != nil || group != nil else { return }
-        try StoredDescriptor.changes.withLock { _ throws(FileError) in
+        let changes: StoredDescriptor.Changes
+        do { changes = try StoredDescriptor.changes(of: object.object) } catch { throw FileError(EACCES) }
+        try changes.lock.withLock { _ throws(FileError) in
             // The one that says who may change it is the one that is changed.
             try require(.writeOwner, on: object)
             guard case .descriptor(var descriptor) = StoredDescriptor.reading(of: object.number) else {

@@ -15,8 +15,22 @@ enum StoredDescriptor {
     /// The most bytes an extended attribute holds.
     static let largest = 65_536
 
-    /// Held by whoever reads a descriptor and writes it back changed, so that no two changes meet.
-    static let changes = Mutex(())
+    /// Keeps changes apart, those of one file system, so that one that does not answer holds up no other's.
+    final class Changes: Sendable { let lock = Mutex(()) }
+    private static let changes = Mutex<[UInt64: Changes]>([:])
+
+    /// Held by whoever reads an object's descriptor and writes it back changed, so that no two changes meet.
+    static func changes(of object: OwnedDescriptor) throws(Refused) -> Changes {
+        var status = statx()
+        let error = guise_stat(object.number, "", GUISE_AT_EMPTY_PATH, &status)
+        guard error == 0 else { throw Refused(.internal, errnoText(-error)) }
+        return changes.withLock { changes in
+            if let known = changes[status.device] { return known }
+            let made = Changes()
+            changes[status.device] = made
+            return made
+        }
+    }
 
     /// Reads the descriptor of what a path stands for, a link itself. Whoever uses the path afterwards may find something
     /// else there.

@@ -9,13 +9,17 @@ import Glibc
 /// except under managed roots, where the service's own token does.
 final class Mediator {
     let context: MediationContext
+    private let crowd: Crowd
+    /// A call that was put off and whose turn it is, once another one is handled.
+    private(set) var next: Trap?
     let opener: FileOpener
     let path = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 4097)
     let alarm = Alarm()
 
     /// Takes the calling thread for its own.
-    init(_ context: MediationContext) {
+    init(_ context: MediationContext, _ crowd: Crowd) {
         self.context = context
+        self.crowd = crowd
         opener = FileOpener(roots: context.roots)
     }
 
@@ -32,6 +36,7 @@ final class Mediator {
     ///
     /// - Parameter mayWait: whether this thread may block in an open.
     func handle(_ trap: Trap, mayWait: Bool = false) -> Verdict {
+        next = nil
         let identity = trap.service.identity(ofThread: trap.tid)
         guard let row = CallTable.row(trap.call) else {
             trap.fail(ENOSYS)
@@ -44,7 +49,16 @@ final class Mediator {
             guard
                 context.sessions.isAlive(handle.token.token.logonSession) || handle.token.level == .anonymous
             else { return deny(trap, handle.deciding.user, "the client's logon session has ended") }
-            return handleForClient(trap, row, handle, intent, mayWait)
+            // What may wait does so on a thread of its own.
+            guard !mayWait else { return handleForClient(trap, row, handle, intent, mayWait) }
+            let user = handle.credentials?.uid ?? .max
+            switch crowd.takePlace(for: trap, of: user) {
+            case .uncounted: return handleForClient(trap, row, handle, intent, mayWait)
+            case .none: return .answered
+            case .taken:
+                defer { next = crowd.leave(user) }
+                return handleForClient(trap, row, handle, intent, mayWait)
+            }
         case .unknown:
             return deny(
                 trap, .anonymous, "the thread acts under an identity that is gone; call revertToSelf()")

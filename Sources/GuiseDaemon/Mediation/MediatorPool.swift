@@ -45,6 +45,7 @@ final class MediatorPool: Sendable {
 
     private let service: MediatedService
     private let context: MediationContext
+    private let crowd = Crowd()
     private let state = Mutex(State())
     /// How many threads wait for the next trap, and how many may: one, unless the traps of several threads queue up.
     private let seated = Atomic(0)
@@ -112,6 +113,7 @@ final class MediatorPool: Sendable {
             SystemThread.start("guise-mediate", { self.run(asLookout: asLookout) })
         else { return false }
         state.count += 1
+        crowd.threadCount.store(state.count, ordering: .relaxed)
         if asLookout { state.hasLookout = true } else { state.activeCount += 1 }
         return true
     }
@@ -119,7 +121,7 @@ final class MediatorPool: Sendable {
     private func run(asLookout: Bool) {
         let tid = guise_gettid()
         state.withLock { _ = $0.threads.insert(tid) }
-        let mediator = Mediator(context)
+        let mediator = Mediator(context, crowd)
         if asLookout { keepLookout() }
         var last: UInt32 = 0
         var queued = 0
@@ -181,13 +183,18 @@ final class MediatorPool: Sendable {
             // A thread outside this pid namespace has no number here: nothing can be learnt of it.
             if notification.tid == 0 {
                 trap.fail(EPERM)
-            } else if case .waits = mediator.handle(trap) {
-                wait(for: trap)
+            } else {
+                var trap: Trap? = trap
+                while let one = trap {
+                    if case .waits = mediator.handle(one) { wait(for: one) }
+                    trap = mediator.next
+                }
             }
         }
         state.withLock { state in
             state.threads.remove(tid)
             state.count -= 1
+            crowd.threadCount.store(state.count, ordering: .relaxed)
             state.activeCount -= 1
         }
     }
@@ -309,7 +316,9 @@ final class MediatorPool: Sendable {
             return state.isWatching
                 && SystemThread.start("guise-wait") {
                     self.state.withLock { $0.waiting[id]?.thread = guise_gettid() }
-                    if case .waits = Mediator(self.context).handle(trap, mayWait: true) { trap.fail(EAGAIN) }
+                    if case .waits = Mediator(self.context, self.crowd).handle(trap, mayWait: true) {
+                        trap.fail(EAGAIN)
+                    }
                     self.state.withLock { _ = $0.waiting.removeValue(forKey: id) }
                 }
         }

@@ -51,4 +51,28 @@ int test_terminal(char *name, size_t capacity);
 
 // Exchanges two names in one step (renameat2, RENAME_EXCHANGE). 0 or a negative errno value.
 int test_exchange(const char *one, const char *other);
+
+// A walk through a tree by fts(3). The kind of the next entry: 0 a folder before what is in it, 1 a file, 2 an error,
+// 3 anything else; -1 at the end.
+void *test_tree_open(char *path);
+int test_tree_next(void *tree);
+void test_tree_close(void *tree);
+
+// A file system (FUSE) of this process's, which everybody may enter: a folder with the file `file`, content "fuse", where
+// sockets can be bound. NULL with errno when it cannot be mounted. Needs root.
+struct test_fuse;
+struct test_fuse *test_fuse_mount(const char *at, uint32_t owner);
+// The requests (a bit for each opcode) that get no answer from now on; 0 fails those that wait for one, with EIO.
+void test_fuse_mute(struct test_fuse *fuse, uint64_t opcodes);
+// How many requests wait for an answer.
+int test_fuse_held(struct test_fuse *fuse);
+// What every extended attribute is (0 bytes: there is none); with a second one (which: 1) they take turns.
+void test_fuse_attribute(struct test_fuse *fuse, int which, const void *bytes, int size);
+// From now on a file is of absurd size, and another inode each time somebody asks.
+void test_fuse_lie(struct test_fuse *fuse);
+void test_fuse_unmount(struct test_fuse *fuse);
+
+// A connected TCP socket whose closing takes up to an hour: what was sent is not read by anybody. The reading end comes
+// with it. 0 or a negative errno value.
+int test_lingering(int ends[2]);
 #endif

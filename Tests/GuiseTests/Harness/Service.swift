@@ -28,9 +28,10 @@ final class Service {
 extension Stage {
     /// Starts the test service under `guise run`.
     func serve(
-        _ account: Person, threads: Int? = nil, name: String = "service", options: [String] = []
+        _ account: Person, threads: Int? = nil, name: String = "service", at socket: String? = nil,
+        options: [String] = []
     ) throws -> Service {
-        try start(account, name, ["--threads", "\(threads ?? 1024)"] + options) { command in
+        try start(account, name, at: socket, ["--threads", "\(threads ?? 1024)"] + options) { command in
             [product("guise"), "run", account.name, "--"] + command
         }
     }
@@ -47,9 +48,10 @@ extension Stage {
     }
 
     private func start(
-        _ account: Person, _ name: String, _ options: [String], _ wrapped: ([String]) -> [String]
+        _ account: Person, _ name: String, at socket: String? = nil, _ options: [String],
+        _ wrapped: ([String]) -> [String]
     ) throws -> Service {
-        let socket = directory + "/services/" + name
+        let socket = socket ?? directory + "/services/" + name
         let process = try launch(
             wrapped([product("guise-test-service"), "serve", socket] + options), name: name)
         return Service(stage: self, process: process, socket: socket, account: account)

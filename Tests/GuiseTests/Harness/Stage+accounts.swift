@@ -23,6 +23,19 @@ extension Stage {
         try account(name, .service, privileges, uid: uid)
     }
 
+    /// Adds a group.
+    func group(_ name: String) throws -> Person {
+        guard
+            case .account(let added) = try ask(
+                .accountAdd(
+                    .with {
+                        $0.account.name = name
+                        $0.account.kind = .group
+                    }))
+        else { throw HarnessError("account add: \(name)") }
+        return Person(name: name, uid: 0, sid: added.sid)
+    }
+
     /// A user of the machine who has no account.
     func stranger() -> Person {
         let uid = FreshUsers.take()

@@ -39,7 +39,12 @@ final class Stage {
         lifeline = channel.writing
         // Reads until the test's end of the pipe is gone, which it is even if the test run crashed.
         watchdog = try ChildProcess(
-            ["/bin/sh", "-c", "read nothing; /bin/kill -KILL -- -\(group.pid); rm -rf -- '\(directory)'"],
+            [
+                "/bin/sh", "-c",
+                "read nothing; /bin/kill -KILL -- -\(group.pid); "
+                    + "awk '$2 ~ \"^\(directory)/\" {print $2}' /proc/self/mounts | xargs -r umount -l;"
+                    + " rm -rf --one-file-system -- '\(directory)'",
+            ],
             group: 0, streams: (channel.reading, -1, -1))
         close(channel.reading)
         for (name, mode) in [("state", 0o700), ("services", 0o1777)] as [(String, mode_t)] {
