@@ -39,12 +39,16 @@ package final class ControlServer: @unchecked Sendable {
     private var mediators: [Int32: MediatorPool] = [:]
 
     /// Binds the control socket in the runtime directory, in place of one that nobody listens at.
-    package init(runtimeDirectory: String, accounts: AccountStore, log: Logger) throws {
+    ///
+    /// - Parameters:
+    ///   - audit: takes the record of what is decided.
+    ///   - log: for what the operator has to hear at once.
+    package init(runtimeDirectory: String, accounts: AccountStore, audit: Audit, log: Logger) throws {
         self.log = log
         path = runtimeDirectory + "/" + ControlPacket.socketName
         SystemThread.prepareInterruption()
         try Self.prepare(runtimeDirectory)
-        requests = try Requests(accounts: accounts, audit: Audit(log))
+        requests = try Requests(accounts: accounts, audit: audit, log: log)
         try Self.removeAbandoned(path)
         listener = guise_unix_listen(path, path.utf8.count, Int32(SOCK_SEQPACKET.rawValue), 1024, 0o666)
         guard listener >= 0 else {

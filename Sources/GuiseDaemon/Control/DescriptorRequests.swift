@@ -8,15 +8,18 @@ final class DescriptorRequests {
     private let files = UnixFiles()
     private let roots: ManagedRoots
     private let sessions: LogonSessions
+    private let trail: DecisionTrail
 
-    init(roots: ManagedRoots, sessions: LogonSessions) { (self.roots, self.sessions) = (roots, sessions) }
+    init(roots: ManagedRoots, sessions: LogonSessions, trail: DecisionTrail) {
+        (self.roots, self.sessions, self.trail) = (roots, sessions, trail)
+    }
 
     func get(
         _ request: WireDescriptorGet, _ logon: Logon, _ domain: SID
     ) throws(Refused) -> WireResponse.OneOf_Body {
         let (object, isManaged) = try find(request.path, logon)
         let stored = try read(object, request.path)
-        try require(.readControl, stored, logon, request.path)
+        try require(.readControl, stored, logon, request.path, object)
         let descriptor = try stored.shown(to: logon.token.token)
         var answer = WireDescriptor()
         answer.path = name(of: object) ?? request.path
@@ -45,17 +48,22 @@ final class DescriptorRequests {
     }
 
     /// Has everything below a folder inherit anew. The work takes a thread of its own.
-    func propagate(_ request: WirePropagate, _ logon: Logon) throws(Refused) -> Requests.Work {
+    ///
+    /// - Parameter record: where what SACLs ask for goes, and what such events look like otherwise.
+    func propagate(
+        _ request: WirePropagate, _ logon: Logon, recording record: (Audit, AuditEvent)
+    ) throws(Refused) -> Requests.Work {
         let (object, isManaged) = try find(request.path, logon)
         guard isManaged, isDirectory(object) else {
             throw Refused(
                 .badRequest, "\(request.path) is no folder under a managed root; nothing inherits from it")
         }
         let descriptor = try read(object, request.path)
-        try require(.writeDAC, descriptor, logon, request.path)
+        try require(.writeDAC, descriptor, logon, request.path, object)
         let path = name(of: object) ?? request.path
         return { [sessions] () throws(Refused) in
-            var propagation = DescriptorPropagation(token: logon.token.token, sessions: sessions)
+            var propagation = DescriptorPropagation(
+                token: logon.token.token, sessions: sessions, record: record)
             propagation.descend(object.number, path, from: descriptor)
             return .propagated(propagation.report)
         }
@@ -92,18 +100,20 @@ final class DescriptorRequests {
         if wanted.dacl != .absent { rights.insert(.writeDAC) }
         if wanted.sacl != .absent { rights.insert(.accessSystemSecurity) }
         guard rights != [] else { throw Refused(.badRequest, "\"\(request.sddl)\" sets nothing") }
-        try require(rights, descriptor, logon, request.path)
+        try require(rights, descriptor, logon, request.path, object)
         if let owner = wanted.owner, owner != descriptor.owner {
             guard logon.token.token.mayOwn(owner) else {
                 throw Refused(
                     .accessDenied, "\(owner) may not be made the owner: it takes SeRestorePrivilege")
             }
+            if !logon.token.token.isOwner(owner) { trail.use(.restore) }
         }
         if let label = wanted.mandatoryLabel, label.level > logon.token.token.integrity {
             guard logon.token.token.holds(.relabel) else {
                 throw Refused(
                     .accessDenied, "a label above your own integrity level takes SeRelabelPrivilege")
             }
+            trail.use(.relabel)
         }
         try expect(try descriptor.shown(to: logon.token.token).bytes, request)
         return descriptor.replaced(by: wanted)
@@ -135,7 +145,7 @@ final class DescriptorRequests {
         let request = OpenRequest(directory: AT_FDCWD, flags: OpenRequest.Flag.path, mode: 0)
         // An absolute path starts at the top whatever the start is.
         let nowhere = PathWalk.Place(directory: OwnedDescriptor(-1), root: nil)
-        let walk = PathWalk(files: files, roots: roots, caller: caller)
+        let walk = PathWalk(files: files, roots: roots, caller: caller, trail: trail)
         switch walk.find(path.utf8.map(CChar.init(bitPattern:)), from: nowhere, request: request) {
         case .managed(let object, _): return (object, true)
         case .missing: throw Refused(.notFound, "\(path): \(errnoText(ENOENT))")
@@ -163,12 +173,15 @@ final class DescriptorRequests {
     }
 
     private func require(
-        _ rights: AccessMask<FileKind>, _ descriptor: SecurityDescriptor, _ logon: Logon, _ path: String
+        _ rights: AccessMask<FileKind>, _ descriptor: SecurityDescriptor, _ logon: Logon, _ path: String,
+        _ object: OwnedDescriptor
     ) throws(Refused) {
-        let context = AccessContext(isSessionAlive: sessions.isAlive(logon.session.id))
-        let decision = try? AccessCheck<FileKind>.decide(
-            descriptor, token: logon.token.token, desired: rights, context: context)
-        guard decision?.isAllowed == true else {
+        let isAllowed =
+            sessions.isAlive(logon.session.id)
+            && descriptor.bytes.withUnsafeBytes {
+                (try? trail.isAllowed($0, rights, logon.token.token, object: object.number)) == true
+            }
+        guard isAllowed else {
             throw Refused(.accessDenied, "\(path): its security descriptor does not grant you \(rights)")
         }
     }
@@ -214,8 +227,9 @@ extension SecurityDescriptor.Control {
 extension Token {
     /// Whether the token may make a SID the owner of an object: itself, a group marked for it, or anybody with
     /// SeRestorePrivilege.
-    fileprivate func mayOwn(_ sid: SID) -> Bool {
-        sid == user || holds(.restore)
-            || groups.contains { $0.sid == sid && $0.attributes.isSuperset(of: [.enabled, .owner]) }
+    fileprivate func mayOwn(_ sid: SID) -> Bool { isOwner(sid) || holds(.restore) }
+
+    fileprivate func isOwner(_ sid: SID) -> Bool {
+        sid == user || groups.contains { $0.sid == sid && $0.attributes.isSuperset(of: [.enabled, .owner]) }
     }
 }

@@ -69,7 +69,7 @@ extension Requests {
         guard let socket else { throw Refused(.badRequest, "a capture needs the accepted socket with it") }
         let captured = try capture.capture(socket)
         try Endpoint(of: socket, process: client.pid)?.check(
-            client: captured.token, server: attachment.logon.token.token)
+            client: captured.token, server: attachment.logon.token.token, trail)
         let number = try client.add(ControlClient.Captured(client: captured))
         var answer = WireCaptured()
         answer.capture = number
@@ -107,19 +107,33 @@ extension Requests {
         let refusal = ImpersonationGate.impersonationGate(
             service: attachment.logon.token.token, client: token.token, level: level,
             clientLogonByServiceSession: false)
-        let service = attachment.service?.name
+        var event = event(refusal == nil ? .impersonation : .impersonationRefused, client)
+        event.user = token.token.user
+        event.level = level
+        if level > .anonymous { event.client = captured.client.pid }
         if let refusal {
             let refused = Refused(refusal, service: attachment.logon.token.token, accounts)
-            context.audit.refusal(
-                refused, of: token.token.user, by: client.pid, service: service, client: captured.client.pid)
+            event.rule = refused.message
+            context.audit.record(event)
             throw refused
         }
-        guard let handle = attachment.open(token, credentials: captured.client.credentials) else {
+        guard
+            let handle = attachment.open(
+                token, credentials: captured.client.credentials, of: captured.client.pid)
+        else {
             throw Refused(
                 .limit,
                 "process \(client.pid) has \(Attachment.largestHandleCount) handles open, and may no more")
         }
-        context.audit.impersonation(token, by: client.pid, service: service, client: captured.client.pid)
+        context.audit.record(event)
+        let takesPrivilege = ImpersonationGate.takesPrivilege(
+            service: attachment.logon.token.token, client: token.token, level: level,
+            clientLogonByServiceSession: false)
+        if takesPrivilege {
+            event.kind = .privilegeUsed
+            event.privileges = [.impersonate]
+            context.audit.record(event)
+        }
         captured.handles[level] = handle
         client.captures[number] = captured
         return handle

@@ -89,9 +89,9 @@ extension Requests {
             .map { String(decoding: $0.path, as: UTF8.self) }
         guard isAdministrator(client) else { return .now(.status(status)) }
         status.state = accounts.statePath
-        return .later { [accounts, status] () throws(Refused) in
+        return .later { [accounts, audit = context.audit, status] () throws(Refused) in
             var status = status
-            status.stateDefect = accounts.stateDefect()?.description ?? ""
+            status.stateDefect = accounts.stateDefect()?.description ?? audit.defect ?? ""
             return .status(status)
         }
     }

@@ -2,6 +2,7 @@ import AccessControl
 import CGuise
 import Glibc
 import GuiseProtocol
+import Logging
 
 /// Answers to the requests of the control protocol, a file for each subject. Used on the control thread alone.
 final class Requests {
@@ -25,11 +26,13 @@ final class Requests {
     let context: MediationContext
     let descriptors: DescriptorRequests
     let roots: RootRequests
+    /// What was decided for the request that is answered.
+    let trail = DecisionTrail()
     /// The connections by which processes are attached, by the processes' identities.
     var attached: [UInt64: ControlClient] = [:]
     let startTime = WallClock.milliseconds
 
-    init(accounts: AccountStore, audit: Audit) throws(Refused) {
+    init(accounts: AccountStore, audit: Audit, log: Logger) throws(Refused) {
         self.accounts = accounts
         let sessions = LogonSessions()
         accountRequests = AccountRequests(accounts: accounts, sessions: sessions)
@@ -38,12 +41,12 @@ final class Requests {
             roots: ManagedRoots(), sessions: sessions, processes: ProcessDirectory(),
             registrations: registrations, tokens: tokens, audit: audit)
         capture = try PeerCapture(registrations: registrations, tokens: tokens, processes: context.processes)
-        descriptors = DescriptorRequests(roots: context.roots, sessions: sessions)
+        descriptors = DescriptorRequests(roots: context.roots, sessions: sessions, trail: trail)
         roots = RootRequests(accounts: accounts, roots: context.roots)
-        roots.openAll(audit)
+        roots.openAll(audit, log)
     }
 
-    func answer(
+    func perform(
         _ request: WireRequest, _ descriptor: Int32?, from client: ControlClient
     ) throws(Refused) -> Answer {
         switch request.body {
@@ -87,7 +90,10 @@ final class Requests {
                 try descriptors.set(
                     request, try logon(client), accounts.machine, isAdministrator: isAdministrator(client)))
         case .propagate(let request):
-            return .later(try descriptors.propagate(request, try logon(client)))
+            var event = event(.accessAudited, client)
+            event.call = "Propagate"
+            return .later(
+                try descriptors.propagate(request, try logon(client), recording: (context.audit, event)))
         case .tokenFor(let request): return try tokenFor(request, client)
         case .connections(let request): return try connections(request, client)
         case .sessions(let request): return try sessions(request, client)
@@ -109,7 +115,10 @@ final class Requests {
     func end(_ service: MediatedService) {
         context.processes.remove(service)
         context.sessions.end(service.logon.session.id)
-        context.audit.service("ended", service.name, pid: 0)
+        var event = AuditEvent(.serviceEnded)
+        event.service = service.accountName
+        event.user = service.logon.token.token.user
+        context.audit.record(event)
     }
 
     /// The caller's own logon: what it is attached as, else what the kernel says it is.

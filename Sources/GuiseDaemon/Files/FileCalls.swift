@@ -17,7 +17,7 @@ struct FileCalls {
     func require(_ rights: AccessMask<FileKind>, on located: Located) throws(FileError) {
         guard rights != [] else { return }
         let stored = StoredDescriptor.read(of: located.number, isPath: true) { bytes -> Bool? in
-            (try? AccessCheck<FileKind>.decide(bytes, token: caller.token, desired: rights))?.isAllowed
+            try? opener.trail.isAllowed(bytes, rights, caller.token, object: located.number)
         }
         switch stored {
         case .success(true?): return
@@ -98,6 +98,7 @@ struct FileCalls {
             try require(.delete, on: object)
         } catch {
             try require(.deleteChild, on: directory)
+            opener.trail.forgive()
         }
     }
 
@@ -145,6 +146,7 @@ struct FileCalls {
         guard caller.token.holds(.createSymbolicLink) else {
             throw FileError(EPERM, rule: "the client does not hold SeCreateSymbolicLinkPrivilege")
         }
+        opener.trail.use(.createSymbolicLink)
         let descriptor = try StoredDescriptor.inherited(
             from: entry.directory.number, isContainer: false, token: caller.token)
         try asAuthority { symlinkat(target, entry.directory.number, entry.name) }

@@ -60,6 +60,7 @@ struct PathWalk {
     let files: UnixFiles
     let roots: ManagedRoots
     let caller: Caller
+    let trail: DecisionTrail
 
     /// Walks `path` from `start`.
     ///
@@ -289,7 +290,7 @@ struct PathWalk {
     private func checkTraverse(_ directory: OwnedDescriptor) throws(Stop) {
         guard !caller.token.holds(.changeNotify) else { return }
         let decision = StoredDescriptor.read(of: directory.number) {
-            (try? AccessCheck<FileKind>.decide($0, token: caller.token, desired: .traverse))?.isAllowed
+            try? trail.isAllowed($0, .traverse, caller.token, object: directory.number)
         }
         guard case .success(true?) = decision else { throw Stop(EACCES) }
     }
