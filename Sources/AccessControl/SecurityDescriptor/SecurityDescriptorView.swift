@@ -38,7 +38,7 @@ public struct SecurityDescriptorView {
     }
 
     /// Whether a descriptor has a SACL, without validating it: without one it asks for no audit record.
-    @inline(__always)
+    @inlinable
     public static func hasSACL(_ bytes: UnsafeRawBufferPointer) -> Bool {
         // SE_SACL_PRESENT, 0x0010 of the control bits (MS-DTYP 2.4.6).
         bytes.count >= 20 && bytes[2] & 0x10 != 0

@@ -18,6 +18,7 @@ struct AuditRecord: Decodable {
     let path: String?
     let pathHex: String?
     let target: String?
+    let targetHex: String?
     let object: String?
     let objectHex: String?
     let outcome: String?
@@ -43,7 +44,7 @@ struct AuditRecord: Decodable {
 
     /// The paths' exact bytes.
     var paths: [[UInt8]] {
-        [(path, pathHex), (object, objectHex), (target, nil)].compactMap { text, digits in
+        [(path, pathHex), (object, objectHex), (target, targetHex)].compactMap { text, digits in
             digits.map(Self.bytes) ?? text.map { Array($0.utf8) }
         }
     }
