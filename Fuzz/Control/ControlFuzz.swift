@@ -55,7 +55,7 @@ private final class Stage: @unchecked Sendable {
         do {
             let accounts = try AccountStore(directory: directory + "/state")
             let server = try ControlServer(
-                runtimeDirectory: directory + "/run", accounts: accounts,
+                runtimeDirectory: directory + "/run", accounts: accounts, audit: Audit(),
                 log: Logger(label: "fuzz") { _ in SwiftLogNoOpLogHandler() })
             guard SystemThread.start("authority", { server.run() }) else { fail("no thread") }
         } catch {

@@ -9,11 +9,13 @@ package enum AuthorityProcess {
     enum StartError: Error, CustomStringConvertible {
         case notRoot
         case kernel(String)
+        case noThread
 
         var description: String {
             switch self {
             case .notRoot: "it has to run as root: only root takes on its clients' credentials"
             case .kernel(let missing): "this kernel lacks \(missing); Linux 6.9 or newer is needed"
+            case .noThread: "no thread could be started to write the audit log"
             }
         }
     }
@@ -23,16 +25,28 @@ package enum AuthorityProcess {
     /// - Parameters:
     ///   - state: the directory of the accounts, which only root may write.
     ///   - runtime: the directory of the control socket.
-    package static func run(state: String, runtime: String) async throws {
+    ///   - audit: how much of the audit is kept, and where journald listens.
+    package static func run(
+        state: String, runtime: String, audit options: (fileSize: Int, files: Int, journal: String)
+    ) async throws {
         guard geteuid() == 0 else { throw StartError.notRoot }
         try checkKernel()
         raiseDescriptorLimit()
         // A reader that went away is an error of one call, not the end of the authority.
         signal(SIGPIPE, SIG_IGN)
+        // So is a file that may not grow.
+        signal(SIGXFSZ, SIG_IGN)
         umask(0o077)
         let log = Logger(label: "guised") { StreamLogHandler.standardError(label: $0) }
         let accounts = try AccountStore(directory: state)
-        let server = try ControlServer(runtimeDirectory: runtime, accounts: accounts, log: log)
+        let audit = Audit()
+        let file = try AuditLog(directory: state, largestSize: options.fileSize, count: options.files)
+        let writer = AuditWriter(audit, to: file, journal: options.journal, log: log) {
+            accounts.directory.knownName(of: $0)
+        }
+        let server = try ControlServer(runtimeDirectory: runtime, accounts: accounts, audit: audit, log: log)
+        guard writer.start() else { throw StartError.noThread }
+        audit.record(AuditEvent(.authorityStarted, process: getpid()))
         log.info("ready", metadata: ["runtime": "\(runtime)", "state": "\(state)"])
         notifyReady()
         let group = ServiceGroup(
@@ -40,6 +54,8 @@ package enum AuthorityProcess {
                 services: [.init(service: ControlService(server: server))],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: log))
         try await group.run()
+        audit.record(AuditEvent(.authorityStopped, process: getpid()))
+        writer.stop()
         log.info("stopped")
     }
 

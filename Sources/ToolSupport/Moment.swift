@@ -2,8 +2,8 @@ import Foundation
 import Glibc
 
 /// A moment, as the authority tells it: people read it in their own time zone, programs in UTC.
-package struct Moment: Encodable, CustomStringConvertible, Equatable {
-    private let milliseconds: UInt64
+package struct Moment: Encodable, CustomStringConvertible, Comparable, Sendable {
+    let milliseconds: UInt64
 
     package init(milliseconds: UInt64) { self.milliseconds = milliseconds }
 
@@ -13,6 +13,11 @@ package struct Moment: Encodable, CustomStringConvertible, Equatable {
 
     /// `2026-11-21 04:30:00`; `-` for what no calendar has.
     package var description: String { text("%Y-%m-%d %H:%M:%S", localtime_r) ?? "-" }
+
+    package static func < (one: Moment, other: Moment) -> Bool { one.milliseconds < other.milliseconds }
+
+    /// `2026-11-21 04:30:00.123`.
+    package var precise: String { text("%Y-%m-%d %H:%M:%S", localtime_r).map { "\($0).\(fraction)" } ?? "-" }
 
     /// `04:30:00.123`.
     package var time: String { text("%H:%M:%S", localtime_r).map { "\($0).\(fraction)" } ?? "-" }

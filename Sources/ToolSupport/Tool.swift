@@ -38,6 +38,9 @@ package enum Tool {
     /// Writes a line to standard output.
     package static func say(_ line: String) { write(line + "\n", to: STDOUT_FILENO) }
 
+    /// Writes a line to standard error: what was passed over, when the rest goes on.
+    package static func warn(_ line: String) { write(visible(line) + "\n", to: STDERR_FILENO) }
+
     /// Writes to standard output as it is.
     package static func put(_ text: String) { write(text, to: STDOUT_FILENO) }
 

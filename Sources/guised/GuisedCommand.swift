@@ -9,12 +9,16 @@ struct GuisedCommand: AsyncParsableCommand {
         commandName: "guised",
         abstract: "The authority of Guise: accounts, tokens, mediation.",
         discussion: """
+            Every refusal, impersonation and use of a privilege goes to audit.log in the state
+            directory; `guise audit` reads it.
+
             Runs in the foreground and logs to standard error. Tells systemd when it is ready, if asked to
             ($NOTIFY_SOCKET), and stops on SIGTERM or SIGINT.
 
             Examples:
               guised
               guised --state /tmp/state --runtime /tmp/runtime
+              guised --audit-size 256 --audit-files 4
 
             Exit codes: 0 after a clean stop, 1 when it could not start, 64 called wrongly.
             """,
@@ -26,9 +30,32 @@ struct GuisedCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Where the socket is made.", valueName: "dir"), completion: .directory)
     var runtime = "/run/guise"
 
+    @Option(
+        help: ArgumentHelp("How large a file of the audit log grows, in MiB.", valueName: "size"))
+    var auditSize = 64
+
+    @Option(help: ArgumentHelp("How many files of the audit log are kept.", valueName: "count"))
+    var auditFiles = 8
+
+    @Option(
+        help: ArgumentHelp("Where journald listens, which is told of the audit, too.", valueName: "socket"),
+        completion: .file())
+    var journal = AuditJournal.path
+
+    func validate() throws {
+        guard (1...65_536).contains(auditSize) else {
+            throw ValidationError("--audit-size is a number of MiB from 1 to 65536.")
+        }
+        guard (2...1000).contains(auditFiles) else {
+            throw ValidationError("--audit-files is a number from 2 to 1000.")
+        }
+    }
+
     func run() async throws {
         do {
-            try await AuthorityProcess.run(state: state, runtime: runtime)
+            try await AuthorityProcess.run(
+                state: state, runtime: runtime,
+                audit: (fileSize: auditSize << 20, files: auditFiles, journal: journal))
         } catch {
             AuthorityProcess.complain("guised: \(error)")
             throw ExitCode(1)

@@ -13,10 +13,10 @@ struct UnixAddressTests {
     func paths() {
         let text = Array("/run/socket".utf8)
         for tail: [UInt8] in [[], [0], [0, 1, 2]] {
-            #expect(read(family + text + tail)?.spelled == "/run/socket")
+            #expect(read(family + text + tail)?.spelled == text)
         }
         let long = [UInt8](repeating: 0x61, count: 108)
-        #expect(read(family + long)?.spelled?.utf8.count == 108)
+        #expect(read(family + long)?.spelled?.count == 108)
         #expect(read(family + long + [0]) == nil)
     }
 

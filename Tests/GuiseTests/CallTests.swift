@@ -38,12 +38,10 @@ struct CallTests {
                 #expect(answer.errno == EACCES, "\(name): \(answer)")
             }
             _ = try scene.client.ask("revert")
-            try scene.stage.waitForLog("call denied", "call=\(names.last!) ")
-            let log = scene.stage.log.split(separator: "\n").filter {
-                $0.contains("call denied") && $0.contains(scene.alice.sid)
-            }
+            try scene.stage.waitForAudit("access-denied", "\"call\":\"\(names.last!)\"")
+            let log = scene.stage.audit.filter { $0.event == "access-denied" && $0.user == scene.alice.sid }
             for name in names {
-                #expect(log.contains { $0.contains("call=\(name) ") }, "\(name)")
+                #expect(log.contains { $0.call == name }, "\(name)")
                 let answer = try scene.client.ask("syscall \(guise_call_number(name)) -1 -1 -1 -1 -1 -1")
                 #expect(answer.errno != EACCES, "\(name): \(answer)")
             }
@@ -86,7 +84,7 @@ struct CallTests {
             #expect(try scene.client.ask("syscall \(kill) 4194304 0").errno == ESRCH)
             #expect(try scene.client.ask("syscall \(SYS_tgkill) \(root) \(hers) 9").errno == ESRCH)
             #expect(try scene.client.ask("syscall \(kill) \(hers) 999").errno == EINVAL)
-            try stage.waitForLog("call denied", "call=kill ", scene.alice.sid)
+            try stage.waitForAudit("access-denied", "\"call\":\"kill\"", scene.alice.sid)
 
             #expect(try scene.client.ask("syscall \(kill) \(hers) 0").value == "0")
             #expect(try scene.client.ask("syscall \(SYS_tgkill) \(hers) \(hers) 0").value == "0")

@@ -217,7 +217,7 @@ struct ConnectionTests {
             #expect(try errors(managed.address) == [nil, EACCES])
             let peer = try #require(managed.next())
             #expect(peer.uid == scene.alice.uid && peer.gid == scene.alice.uid && managed.next() == nil)
-            try stage.waitForLog("call denied", "call=connect", scene.bob.sid)
+            try stage.waitForAudit("access-denied", "\"call\":\"connect\"", scene.bob.sid)
             // By a link, and by the process's own rights.
             symlink(managed.address, scene.home + "/link")
             #expect(try errors(scene.home + "/link") == [nil, EACCES])
@@ -567,7 +567,7 @@ struct ConnectionTests {
             let folder = try #require(try scene.client.ask("open \(scene.home) \(Flags.directory)").number)
             #expect(try scene.client.ask("syscall \(SYS_chdir) @\(scene.home)").errno == EACCES)
             #expect(try scene.client.ask("syscall \(SYS_fchdir) \(folder)").errno == EACCES)
-            try scene.stage.waitForLog("call=fchdir", "openat")
+            try scene.stage.waitForAudit("access-denied", "\"call\":\"fchdir\"", "openat")
         }
     }
 

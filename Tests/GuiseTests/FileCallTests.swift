@@ -218,7 +218,7 @@ import Testing
     @Test("leave the process where it is") func workingDirectory() throws {
         try onScene { (scene) throws in
             #expect(try scene.client.acting("syscall \(SYS_chdir) @\(scene.home)").errno == EACCES)
-            try scene.stage.waitForLog("call=chdir")
+            try scene.stage.waitForAudit("access-denied", "\"call\":\"chdir\"")
         }
     }
 }

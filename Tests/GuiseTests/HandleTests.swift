@@ -20,7 +20,7 @@ struct HandleTests {
                 #expect(try scene.client.ask("forge \(number) cat \(hers)").errno == EACCES)
                 #expect(try scene.client.ask("forge \(number) cat \(own)").errno == EACCES)
             }
-            try scene.stage.waitForLog("call denied", "identity that is gone")
+            try scene.stage.waitForAudit("access-denied", "identity that is gone")
             #expect(try scene.client.ask("cat \(own)").value == "own")
         }
     }

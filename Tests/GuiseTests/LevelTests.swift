@@ -42,6 +42,12 @@ struct LevelTests {
             _ = try client.ask("impersonate")
             #expect(try client.ask("token").value?.hasSuffix(" anonymous") == true)
             #expect(!stage.log.contains(alice.sid))
+            #expect(try client.ask("cat /etc/shadow").errno == EACCES)
+            let refused = try stage.waitForRecord("access-denied") { $0.level == "Anonymous" }
+            #expect(refused.user == "S-1-5-7" && refused.client == nil)
+            let captured = try stage.waitForRecord("impersonation")
+            #expect(captured.user == "S-1-5-7" && captured.client == nil)
+            #expect(!stage.auditLines.contains { $0.contains(alice.sid) })
         }
     }
 

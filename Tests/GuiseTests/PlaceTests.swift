@@ -32,7 +32,7 @@ struct PlaceTests {
                 scene.root + "/denied", "x", "O:BAG:SYD:(D;;FW;;;{alice})(A;;FA;;;{alice})", for: scene.alice)
             #expect(try scene.client.acting("open \(path) \(Flags.write)").errno == EACCES)
             #expect(try scene.client.acting("cat \(path)").value == "x")
-            try scene.stage.waitForLog("call denied", path, scene.alice.sid)
+            try scene.stage.waitForAudit("access-denied", path, scene.alice.sid)
         }
     }
 
@@ -183,7 +183,7 @@ struct PlaceTests {
                 let answer = try scene.client.acting("cat \(path)")
                 #expect(answer.errno == EACCES, "\(answer) with \(broken)")
             }
-            try scene.stage.waitForLog("call denied", path, "descriptor")
+            try scene.stage.waitForAudit("access-denied", path, "descriptor")
             setxattr(path, "security.bpf.sd", whole, whole.count, 0)
             #expect(try scene.client.acting("cat \(path)").value == "x")
         }
@@ -194,7 +194,7 @@ struct PlaceTests {
         try onScene { (scene) throws in
             let path = try scene.stage.file(scene.root + "/bare", "x", mode: 0o666)
             #expect(try scene.client.acting("cat \(path)").errno == EACCES)
-            try scene.stage.waitForLog("call denied", path, "carries no security descriptor")
+            try scene.stage.waitForAudit("access-denied", path, "carries no security descriptor")
         }
     }
 
@@ -205,7 +205,7 @@ struct PlaceTests {
             #expect(try scene.client.acting("cat \(file)").value == "hers")
             try scene.stage.ask(.accountRemove(.with { $0.name = "alice" }))
             #expect(try scene.client.acting("cat \(file)").errno == EACCES)
-            try scene.stage.waitForLog("call denied", "logon session has ended")
+            try scene.stage.waitForAudit("access-denied", "logon session has ended")
         }
     }
 

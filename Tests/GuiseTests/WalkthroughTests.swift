@@ -94,7 +94,7 @@ struct WalkthroughTests {
             let (socket, _) = try serve(stage, plainService)
             let answer = try ask(stage, socket, alice, "read \(plain)")
             #expect(answer.hasPrefix("ERROR") && answer.contains("SeImpersonatePrivilege"))
-            try stage.waitForLog("impersonation refused", alice.sid)
+            try stage.waitForAudit("impersonation-refused", alice.sid)
         }
     }
 }

@@ -32,6 +32,14 @@ double bench_open_close(const char *path, int count) {
     return (bench_now() - start) / count;
 }
 
+double bench_open_refused(const char *path, int count) {
+    double start = bench_now();
+    for (int i = 0; i < count; i++) {
+        if (open(path, O_RDONLY | O_CLOEXEC) >= 0) return -EEXIST;
+    }
+    return (bench_now() - start) / count;
+}
+
 double bench_open_close_as(const char *path, int count, uid_t uid, gid_t gid) {
     double start = bench_now();
     for (int i = 0; i < count; i++) {

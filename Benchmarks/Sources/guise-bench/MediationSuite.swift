@@ -35,6 +35,18 @@ func mediationSuite() throws {
         defer { _ = try? acting.ask("revert") }
         return try acting.measure("open \(count) \(stage.managedFile)")
     }
+    // On record. Past its share a service's records are summed up, which is what a flood of them costs.
+    turns.add("floor, refused") { try floor.measure("open-refused \(count) \(stage.unixFile).none") }
+    turns.add("impersonating, refused and on record") {
+        try acting.ask("impersonate")
+        defer { _ = try? acting.ask("revert") }
+        return try acting.measure("open-refused \(count) \(stage.closedFile)")
+    }
+    turns.add("impersonating, managed root, on record by its SACL") {
+        try acting.ask("impersonate")
+        defer { _ = try? acting.ask("revert") }
+        return try acting.measure("open \(count) \(stage.auditedFile)")
+    }
     func made(_ count: Int, _ path: String) throws {
         try acting.ask("impersonate")
         defer { _ = try? acting.ask("revert") }
@@ -86,6 +98,9 @@ func mediationSuite() throws {
     record(
         "impersonating, Unix place", baseline: "setgroups + setresgid + setresuid and back")
     record("impersonating, managed root", baseline: "floor, opened", atMost: 1.5)
+    record("floor, refused")
+    record("impersonating, refused and on record", baseline: "floor, refused")
+    record("impersonating, managed root, on record by its SACL", baseline: "impersonating, managed root")
     record("floor, stat")
     for place in ["Unix place", "managed root"] {
         record("impersonating, stat, \(place)", baseline: "floor, stat", atMost: 1.5)

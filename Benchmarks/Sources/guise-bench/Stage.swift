@@ -13,6 +13,9 @@ final class Stage {
     private var children: [ChildProcess] = []
 
     var managedFile: String { directory + "/managed/alice.txt" }
+    /// Alice may not open it, and may open it on record.
+    var closedFile: String { directory + "/closed/alice.txt" }
+    var auditedFile: String { directory + "/audited/alice.txt" }
     var unixFile: String { directory + "/private/alice.txt" }
     /// Where files are made and removed: numbers come after these.
     var managedScratch: String { directory + "/managed/scratch" }
@@ -35,7 +38,8 @@ final class Stage {
         program = directory + "/guise-bench"
         chmod(directory, 0o755)
         for (name, mode, owner) in [
-            ("state", 0o700, 0), ("managed", 0o700, 0), ("public", 0o755, 0),
+            ("state", 0o700, 0), ("managed", 0o700, 0), ("closed", 0o700, 0),
+            ("audited", 0o700, 0), ("public", 0o755, 0),
             ("private", 0o755, Self.alice), ("sockets", 0o777, 0),
         ] as [(String, mode_t, UInt32)] {
             mkdir(directory + "/" + name, mode)
@@ -44,6 +48,8 @@ final class Stage {
         }
         for (file, mode, owner) in [
             (directory + "/managed/alice.txt", 0o600, 0),
+            (directory + "/closed/alice.txt", 0o600, 0),
+            (directory + "/audited/alice.txt", 0o600, 0),
             (directory + "/private/alice.txt", 0o600, Self.alice),
             (directory + "/public/all.txt", 0o644, 0),
         ] as [(String, mode_t, UInt32)] {
@@ -67,6 +73,12 @@ final class Stage {
             try guise(
                 "root", "add", directory + "/managed", "--adopt", "--sddl",
                 "O:BAG:BAD:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;AU)")
+            try guise(
+                "root", "add", directory + "/closed", "--adopt", "--sddl",
+                "O:BAG:BAD:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)")
+            try guise(
+                "root", "add", directory + "/audited", "--adopt", "--sddl",
+                "O:BAG:BAD:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;AU)S:(AU;OICISA;FA;;;AU)")
         } catch {
             end()
             throw error

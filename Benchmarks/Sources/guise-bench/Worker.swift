@@ -80,6 +80,8 @@ final class Worker {
         switch words[0] {
         case "open":
             return "\(bench_open_close(words[2], count))"
+        case "open-refused":
+            return "\(bench_open_refused(words[2], count))"
         case "create":
             return "\(bench_create(words[2], count))"
         case "stat":

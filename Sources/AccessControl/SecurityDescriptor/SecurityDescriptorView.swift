@@ -37,6 +37,13 @@ public struct SecurityDescriptorView {
         if daclOffset != 0 { try Self.validateList(bytes, at: daclOffset) }
     }
 
+    /// Whether a descriptor has a SACL, without validating it: without one it asks for no audit record.
+    @inlinable
+    public static func hasSACL(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        // SE_SACL_PRESENT, 0x0010 of the control bits (MS-DTYP 2.4.6).
+        bytes.count >= 20 && bytes[2] & 0x10 != 0
+    }
+
     /// Calls `body` with a view of `bytes`.
     ///
     /// - Throws: what is wrong with the bytes.

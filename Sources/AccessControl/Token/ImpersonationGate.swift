@@ -24,17 +24,27 @@ public enum ImpersonationGate {
         // 1. Below Impersonation nothing can be done in the client's name.
         if level < .impersonation { return nil }
         if !client.isAnonymous {
-            let sameUser = service.user == client.user
             // 2. The same user, as long as nothing that was taken away comes back.
-            if sameUser, service.isRestricted, !client.isRestricted { return .restricted }
-            let alike = sameUser && service.isRestricted == client.isRestricted
+            if service.user == client.user, service.isRestricted, !client.isRestricted { return .restricted }
             // 3. and 4. Otherwise the service proved the client's credentials, or is trusted by privilege.
-            if !alike, !clientLogonByServiceSession, !service.holds(.impersonate) { return .noPrivilege }
+            let takesPrivilege = takesPrivilege(
+                service: service, client: client, level: level,
+                clientLogonByServiceSession: clientLogonByServiceSession)
+            if takesPrivilege, !service.holds(.impersonate) { return .noPrivilege }
         }
         // 5. No privilege lets a service act as a client the system trusts more.
         if client.integrity > service.integrity {
             return .integrity(client: client.integrity, service: service.integrity)
         }
         return nil
+    }
+
+    /// Whether it takes `SeImpersonatePrivilege`, and nothing less, to act as the client; the parameters are those of
+    /// ``impersonationGate(service:client:level:clientLogonByServiceSession:)``.
+    public static func takesPrivilege(
+        service: Token, client: Token, level: ImpersonationLevel, clientLogonByServiceSession: Bool
+    ) -> Bool {
+        guard level >= .impersonation, !client.isAnonymous, !clientLogonByServiceSession else { return false }
+        return service.user != client.user || service.isRestricted != client.isRestricted
     }
 }

@@ -5,12 +5,16 @@ extension AccountDirectory {
     ///
     /// May ask the name service switch, so not for the path of a decision.
     package func name(of sid: SID) -> String? {
-        if let name = WellKnownNames.name(of: sid) { return name }
-        if let account = account(sid: sid) { return qualifiedName(of: account) }
+        if let name = knownName(of: sid) { return name }
         guard let rid = sid.rid else { return nil }
         if sid == .unixUser(rid) { return UnixNames.user(rid).map { "\(WellKnownNames.unixUser)\\\($0)" } }
         if sid == .unixGroup(rid) { return UnixNames.group(rid).map { "\(WellKnownNames.unixGroup)\\\($0)" } }
         return nil
+    }
+
+    /// The same as far as it is known without asking anybody.
+    package func knownName(of sid: SID) -> String? {
+        WellKnownNames.name(of: sid) ?? account(sid: sid).map(qualifiedName)
     }
 
     /// The SID behind a name as `name(of:)` writes it, a bare account name, or a SID in text form.

@@ -12,10 +12,18 @@ package final class ImpersonationHandle: Sendable {
     package let deciding: Token
     /// nil when the client has no Unix user: every Unix place is closed to it.
     package let credentials: UnixCredentials?
+    /// The process whose handle it is, and the client's.
+    let process: Int32
+    let client: Int32
 
-    init(number: UInt64, token: Token.Impersonation, credentials: UnixCredentials?) {
+    init(
+        number: UInt64, token: Token.Impersonation, credentials: UnixCredentials?, process: Int32,
+        client: Int32
+    ) {
         self.number = number
         self.token = token
+        self.process = process
+        self.client = client
         deciding = token.deciding
         self.credentials = token.level < .impersonation ? .nobody : credentials
     }
@@ -82,11 +90,14 @@ package final class Attachment: @unchecked Sendable {
     var pageSize: Int { IdentityPage.size(count: page.count) }
 
     /// Adds a handle; nil when the process has as many as it may.
-    func open(_ token: Token.Impersonation, credentials: UnixCredentials?) -> ImpersonationHandle? {
+    func open(
+        _ token: Token.Impersonation, credentials: UnixCredentials?, of client: Int32
+    ) -> ImpersonationHandle? {
         handles.withLock { handles in
             guard handles.open.count < Self.largestHandleCount else { return nil }
             handles.last += 1
-            let handle = ImpersonationHandle(number: handles.last, token: token, credentials: credentials)
+            let handle = ImpersonationHandle(
+                number: handles.last, token: token, credentials: credentials, process: pid, client: client)
             handles.open[handle.number] = handle
             return handle
         }

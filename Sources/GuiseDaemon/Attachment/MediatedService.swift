@@ -7,6 +7,8 @@ import Synchronization
 package final class MediatedService: Sendable {
     /// The account's name, for people.
     package let name: String
+    /// The same without what stands before the backslash, for the audit.
+    let accountName: String
     /// The token of every process of the service while it does not impersonate, and its Unix user.
     package let logon: Logon
     let listener: Int32
@@ -16,6 +18,7 @@ package final class MediatedService: Sendable {
 
     init(name: String, logon: Logon, listener: Int32) {
         self.name = name
+        accountName = name.split(separator: "\\").last.map(String.init) ?? name
         self.logon = logon
         self.listener = listener
     }

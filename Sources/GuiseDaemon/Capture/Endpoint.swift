@@ -52,9 +52,9 @@ struct Endpoint {
     /// Throws unless the server may listen here (ADD_FILE on the directory) and the client may connect (WRITE_DATA on
     /// the socket's file; one without a descriptor has what it would have inherited). What carries no descriptor asks
     /// for nothing.
-    func check(client: Token, server: Token) throws(Refused) {
+    func check(client: Token, server: Token, _ trail: DecisionTrail) throws(Refused) {
         let parent = try descriptor(of: directory)
-        if let parent, !allows(parent, server, .addFile) {
+        if let parent, !allows(parent, server, .addFile, directory, trail) {
             throw Refused(
                 .accessDenied,
                 "the descriptor of the directory of \(path) does not let this service listen there (ADD_FILE)"
@@ -70,16 +70,19 @@ struct Endpoint {
             }
             return
         }
-        guard allows(deciding, client, .writeData) else {
+        guard allows(deciding, client, .writeData, file ?? directory, trail) else {
             throw Refused(
                 .accessDenied, "the descriptor of \(path) does not let this client connect (WRITE_DATA)")
         }
     }
 
-    private func allows(_ descriptor: SecurityDescriptor, _ token: Token, _ right: AccessMask<FileKind>)
-        -> Bool
-    {
-        (try? AccessCheck<FileKind>.decide(descriptor, token: token, desired: right))?.isAllowed == true
+    private func allows(
+        _ descriptor: SecurityDescriptor, _ token: Token, _ right: AccessMask<FileKind>,
+        _ object: OwnedDescriptor, _ trail: DecisionTrail
+    ) -> Bool {
+        descriptor.bytes.withUnsafeBytes {
+            (try? trail.isAllowed($0, right, token, object: object.number)) == true
+        }
     }
 
     private func descriptor(of object: OwnedDescriptor) throws(Refused) -> SecurityDescriptor? {

@@ -63,12 +63,16 @@ package final class ControlServer: @unchecked Sendable {
     }
 
     /// Binds the control socket in the runtime directory, in place of one that nobody listens at.
-    package init(runtimeDirectory: String, accounts: AccountStore, log: Logger) throws {
+    ///
+    /// - Parameters:
+    ///   - audit: takes the record of what is decided.
+    ///   - log: for what the operator has to hear at once.
+    package init(runtimeDirectory: String, accounts: AccountStore, audit: Audit, log: Logger) throws {
         self.log = log
         path = runtimeDirectory + "/" + ControlPacket.socketName
         SystemThread.prepareInterruption()
         try Self.prepare(runtimeDirectory)
-        requests = try Requests(accounts: accounts, audit: Audit(log))
+        requests = try Requests(accounts: accounts, audit: audit, log: log)
         try Self.removeAbandoned(path)
         listener = guise_unix_listen(path, path.utf8.count, Int32(SOCK_SEQPACKET.rawValue), 1024, 0o666)
         guard listener >= 0 else {
@@ -286,7 +290,7 @@ package final class ControlServer: @unchecked Sendable {
             // Nobody waits any more for what waited too long for a worker.
             if let deadline, SuspendingClock().now > deadline { return }
             let result: Result<WireResponse.OneOf_Body, Refused>
-            do throws(Refused) { result = .success(try work()) } catch { result = .failure(error) }
+            do throws(Refused) { result = .success(try work(DecisionTrail())) } catch { result = .failure(error) }
             self.report(.result(of: number, result))
         }
     }

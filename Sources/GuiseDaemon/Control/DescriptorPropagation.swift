@@ -10,10 +10,15 @@ struct DescriptorPropagation {
 
     private let token: Token
     private let sessions: LogonSessions
+    private let record: (audit: Audit, event: AuditEvent)
+    private let trail = DecisionTrail()
     private(set) var report = WirePropagated()
     private var size = 0
 
-    init(token: Token, sessions: LogonSessions) { (self.token, self.sessions) = (token, sessions) }
+    /// - Parameter record: where what SACLs ask for goes, and what such events look like otherwise.
+    init(token: Token, sessions: LogonSessions, record: (Audit, AuditEvent)) {
+        (self.token, self.sessions, self.record) = (token, sessions, record)
+    }
 
     /// Goes through everything below a directory, parents first. Who may change an object may be told its name;
     /// who may not change a folder is told nothing of what is in it.
@@ -78,14 +83,18 @@ struct DescriptorPropagation {
         case .damaged(let error): throw Refused(.internal, "\(error)")
         case .failed(let error): throw Refused(.internal, errnoText(error))
         }
-        guard may(.writeDAC, before) else {
+        defer {
+            record.audit.record(trail, as: record.event)
+            trail.clear()
+        }
+        guard may(.writeDAC, before, object) else {
             throw Refused(.accessDenied, "its security descriptor does not grant you WRITE_DAC")
         }
         var after: SecurityDescriptor
         do throws(DescriptorError) {
             after = try parent.propagating(to: before, isContainer: isContainer)
         } catch { throw Refused(.internal, "\(error)") }
-        let keepsSACL = after.sacl != before.sacl && !may(.accessSystemSecurity, before)
+        let keepsSACL = after.sacl != before.sacl && !may(.accessSystemSecurity, before, object)
         if keepsSACL {
             after.sacl = before.sacl
             let bits: SecurityDescriptor.Control = [.saclAutoInherited]
@@ -98,11 +107,13 @@ struct DescriptorPropagation {
         return (before, after, keepsSACL)
     }
 
-    private func may(_ rights: AccessMask<FileKind>, _ descriptor: SecurityDescriptor) -> Bool {
-        let context = AccessContext(isSessionAlive: sessions.isAlive(token.logonSession))
-        let decision = try? AccessCheck<FileKind>.decide(
-            descriptor, token: token, desired: rights, context: context)
-        return decision?.isAllowed == true
+    private func may(
+        _ rights: AccessMask<FileKind>, _ descriptor: SecurityDescriptor, _ object: OwnedDescriptor
+    ) -> Bool {
+        sessions.isAlive(token.logonSession)
+            && descriptor.bytes.withUnsafeBytes {
+                (try? trail.isAllowed($0, rights, token, object: object.number)) == true
+            }
     }
 
     private mutating func fail(_ path: String, _ reason: String) {

@@ -5,11 +5,14 @@ import GuiseProtocol
 
 /// Reading and changing the security descriptors of files, as the caller. Whoever serves the file system of a path that
 /// the caller names may take any time to answer.
-final class DescriptorRequests: Sendable {
+struct DescriptorRequests {
     private let roots: ManagedRoots
     private let sessions: LogonSessions
+    private let trail: DecisionTrail
 
-    init(roots: ManagedRoots, sessions: LogonSessions) { (self.roots, self.sessions) = (roots, sessions) }
+    init(_ context: MediationContext, _ trail: DecisionTrail) {
+        (roots, sessions, self.trail) = (context.roots, context.sessions, trail)
+    }
 
     func get(
         _ request: WireDescriptorGet, _ logon: Logon, _ domain: SID
@@ -17,7 +20,7 @@ final class DescriptorRequests: Sendable {
         let intent = try AccessIntent(wire: request.intent)
         let (object, isManaged) = try find(request.path, logon, intent)
         let stored = try read(object, request.path)
-        try require(.readControl, stored, logon, request.path, intent)
+        try require(.readControl, stored, logon, request.path, object, intent)
         let descriptor = try stored.shown(to: logon.token.token)
         var answer = WireDescriptor()
         answer.path = name(of: object) ?? request.path
@@ -48,16 +51,21 @@ final class DescriptorRequests: Sendable {
     }
 
     /// Has everything below a folder inherit anew.
-    func propagate(_ request: WirePropagate, _ logon: Logon) throws(Refused) -> WireResponse.OneOf_Body {
+    ///
+    /// - Parameter record: where what SACLs ask for goes, and what such events look like otherwise.
+    func propagate(
+        _ request: WirePropagate, _ logon: Logon, recording record: (Audit, AuditEvent)
+    ) throws(Refused) -> WireResponse.OneOf_Body {
         let (object, isManaged) = try find(request.path, logon)
         guard isManaged, isDirectory(object) else {
             throw Refused(
                 .badRequest, "\(request.path) is no folder under a managed root; nothing inherits from it")
         }
         let descriptor = try read(object, request.path)
-        try require(.writeDAC, descriptor, logon, request.path)
+        try require(.writeDAC, descriptor, logon, request.path, object)
         let path = name(of: object) ?? request.path
-        var propagation = DescriptorPropagation(token: logon.token.token, sessions: sessions)
+        var propagation = DescriptorPropagation(
+            token: logon.token.token, sessions: sessions, record: record)
         propagation.descend(object.number, path, from: descriptor)
         return .propagated(propagation.report)
     }
@@ -93,18 +101,20 @@ final class DescriptorRequests: Sendable {
         if wanted.dacl != .absent { rights.insert(.writeDAC) }
         if wanted.sacl != .absent { rights.insert(.accessSystemSecurity) }
         guard rights != [] else { throw Refused(.badRequest, "\"\(request.sddl)\" sets nothing") }
-        try require(rights, descriptor, logon, request.path, intent)
+        try require(rights, descriptor, logon, request.path, object, intent)
         if let owner = wanted.owner, owner != descriptor.owner {
             guard logon.token.token.mayOwn(owner) else {
                 throw Refused(
                     .accessDenied, "\(owner) may not be made the owner: it takes SeRestorePrivilege")
             }
+            if !logon.token.token.isOwner(owner) { trail.use(.restore) }
         }
         if let label = wanted.mandatoryLabel, label.level > logon.token.token.integrity {
             guard logon.token.token.holds(.relabel) else {
                 throw Refused(
                     .accessDenied, "a label above your own integrity level takes SeRelabelPrivilege")
             }
+            trail.use(.relabel)
         }
         try expect(try descriptor.shown(to: logon.token.token).bytes, request)
         return descriptor.replaced(by: wanted)
@@ -140,7 +150,7 @@ final class DescriptorRequests: Sendable {
         let nowhere = PathWalk.Place(directory: OwnedDescriptor(-1), root: nil)
         // The thread's own for this once: look-ups of one user are few.
         let files = UnixFiles()
-        let walk = PathWalk(files: files, roots: roots, caller: caller)
+        let walk = PathWalk(files: files, roots: roots, caller: caller, trail: trail)
         switch walk.find(path.utf8.map(CChar.init(bitPattern:)), from: nowhere, request: request) {
         case .managed(let object, _): return (object, true)
         case .missing: throw Refused(.notFound, "\(path): \(errnoText(ENOENT))")
@@ -169,12 +179,15 @@ final class DescriptorRequests: Sendable {
 
     private func require(
         _ rights: AccessMask<FileKind>, _ descriptor: SecurityDescriptor, _ logon: Logon, _ path: String,
-        _ intent: AccessIntent = []
+        _ object: OwnedDescriptor, _ intent: AccessIntent = []
     ) throws(Refused) {
-        let context = AccessContext(intent: intent, isSessionAlive: sessions.isAlive(logon.session.id))
-        let decision = try? AccessCheck<FileKind>.decide(
-            descriptor, token: logon.token.token, desired: rights, context: context)
-        guard decision?.isAllowed == true else {
+        let isAllowed =
+            sessions.isAlive(logon.session.id)
+            && descriptor.bytes.withUnsafeBytes {
+                (try? trail.isAllowed(
+                    $0, rights, logon.token.token, for: intent, object: object.number)) == true
+            }
+        guard isAllowed else {
             throw Refused(.accessDenied, "\(path): its security descriptor does not grant you \(rights)")
         }
     }
@@ -228,8 +241,9 @@ extension SecurityDescriptor.Control {
 extension Token {
     /// Whether the token may make a SID the owner of an object: itself, a group marked for it, or anybody with
     /// SeRestorePrivilege.
-    fileprivate func mayOwn(_ sid: SID) -> Bool {
-        sid == user || holds(.restore)
-            || groups.contains { $0.sid == sid && $0.attributes.isSuperset(of: [.enabled, .owner]) }
+    fileprivate func mayOwn(_ sid: SID) -> Bool { isOwner(sid) || holds(.restore) }
+
+    fileprivate func isOwner(_ sid: SID) -> Bool {
+        sid == user || groups.contains { $0.sid == sid && $0.attributes.isSuperset(of: [.enabled, .owner]) }
     }
 }

@@ -72,8 +72,8 @@ extension Requests {
             return .now(try hold(captured, client, attachment))
         }
         let (peer, server, process) = (captured.token, attachment.logon.token.token, client.pid)
-        return .lookingUp { () throws(Refused) in
-            try Endpoint(at: path, of: process)?.check(client: peer, server: server)
+        return .lookingUp { trail throws(Refused) in
+            try Endpoint(at: path, of: process)?.check(client: peer, server: server, trail)
             return .done(.init())
         } then: {
             () throws(Refused) in
@@ -121,19 +121,33 @@ extension Requests {
         let refusal = ImpersonationGate.impersonationGate(
             service: attachment.logon.token.token, client: token.token, level: level,
             clientLogonByServiceSession: false)
-        let service = attachment.service?.name
+        var event = event(refusal == nil ? .impersonation : .impersonationRefused, client)
+        event.user = token.token.user
+        event.level = level
+        if level > .anonymous { event.client = captured.client.pid }
         if let refusal {
             let refused = Refused(refusal, service: attachment.logon.token.token, accounts)
-            context.audit.refusal(
-                refused, of: token.token.user, by: client.pid, service: service, client: captured.client.pid)
+            event.rule = refused.message
+            context.audit.record(event)
             throw refused
         }
-        guard let handle = attachment.open(token, credentials: captured.client.credentials) else {
+        guard
+            let handle = attachment.open(
+                token, credentials: captured.client.credentials, of: captured.client.pid)
+        else {
             throw Refused(
                 .limit,
                 "process \(client.pid) has \(Attachment.largestHandleCount) handles open, and may no more")
         }
-        context.audit.impersonation(token, by: client.pid, service: service, client: captured.client.pid)
+        context.audit.record(event)
+        let takesPrivilege = ImpersonationGate.takesPrivilege(
+            service: attachment.logon.token.token, client: token.token, level: level,
+            clientLogonByServiceSession: false)
+        if takesPrivilege {
+            event.kind = .privilegeUsed
+            event.privileges = [.impersonate]
+            context.audit.record(event)
+        }
         captured.handles[level] = handle
         client.captures[number] = captured
         return handle
@@ -154,7 +168,7 @@ extension Requests {
         }
         let token = Token.Impersonation(captured.token, level: captured.level)
         let directory = accounts.directory
-        return .later { () throws(Refused) in
+        return .later { _ throws(Refused) in
             .token(WireTokenView(token, credentials: captured.credentials, names: directory))
         }
     }

@@ -15,7 +15,7 @@ extension Requests {
         }
         let captures = holder.captures
         let directory = accounts.directory
-        return .later { () throws(Refused) in
+        return .later { _ throws(Refused) in
             guard let all = subject.threadIDs else {
                 throw Refused(.notFound, "there is no process \(subject.pid)")
             }
@@ -63,7 +63,7 @@ extension Requests {
         let asking = try logon(client).token.token.user
         let seesAll = isAdministrator(client)
         let directory = accounts.directory
-        return .later { [sessions = context.sessions] () throws(Refused) in
+        return .later { [sessions = context.sessions] _ throws(Refused) in
             var page = Page<WireSessionView>()
             for session in sessions.list()
             where session.id > request.after && (seesAll || session.user == asking) {
@@ -89,9 +89,9 @@ extension Requests {
             .map { String(decoding: $0.path, as: UTF8.self) }
         guard isAdministrator(client) else { return .now(.status(status)) }
         status.state = accounts.statePath
-        return .later { [accounts, status] () throws(Refused) in
+        return .later { [accounts, audit = context.audit, status] _ throws(Refused) in
             var status = status
-            status.stateDefect = accounts.stateDefect()?.description ?? ""
+            status.stateDefect = accounts.stateDefect()?.description ?? audit.defect ?? ""
             return .status(status)
         }
     }

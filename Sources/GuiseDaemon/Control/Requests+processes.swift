@@ -18,7 +18,7 @@ extension Requests {
             }
         }
         let directory = accounts.directory
-        return .later { () throws(Refused) in
+        return .later { _ throws(Refused) in
             .thread(subject.view(thread: thread, whole: true, names: directory))
         }
     }
@@ -30,7 +30,7 @@ extension Requests {
         }
         let sorted = ids.filter { $0 > Int32(bitPattern: request.after) }.sorted()
         let names = accounts.directory
-        return .later { () throws(Refused) in
+        return .later { _ throws(Refused) in
             var list = WireThreadList()
             list.more = sorted.count > Self.threadsPerPage
             list.threads = sorted.prefix(Self.threadsPerPage).map {
@@ -45,7 +45,7 @@ extension Requests {
         let asking = try logon(client).token.token.user
         let isAdministrator = isAdministrator(client)
         let directory = accounts.directory
-        return .later { () throws(Refused) in
+        return .later { _ throws(Refused) in
             let logon: Logon
             do throws(LogonError) {
                 logon = try NominalLogon.of(request.name, directory)

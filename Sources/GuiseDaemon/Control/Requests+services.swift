@@ -64,7 +64,9 @@ extension Requests {
         let service = MediatedService(name: name, logon: logon, listener: listener)
         context.processes.add(service)
         context.processes.admit(client.pid, client.identity, to: service)
-        context.audit.service("started", name, pid: client.pid)
+        var event = event(.serviceStarted, client)
+        event.user = logon.token.token.user
+        context.audit.record(event)
         return .mediating(service, .done(.init()))
     }
 

@@ -2,11 +2,12 @@ import AccessControl
 import CGuise
 import Glibc
 import GuiseProtocol
+import Logging
 
 /// Answers to the requests of the control protocol, a file for each subject. Used on the control thread alone.
 final class Requests {
-    /// What takes longer than the control thread has.
-    typealias Work = @Sendable () throws(Refused) -> WireResponse.OneOf_Body
+    /// What takes longer than the control thread has. What it decides goes on record by the trail.
+    typealias Work = @Sendable (DecisionTrail) throws(Refused) -> WireResponse.OneOf_Body
     /// What makes the answer once the work is done, on the control thread again.
     typealias Conclusion = () throws(Refused) -> WireResponse.OneOf_Body
 
@@ -27,13 +28,12 @@ final class Requests {
     let registrations = Registrations()
     let capture: PeerCapture
     let context: MediationContext
-    let descriptors: DescriptorRequests
     let roots: RootRequests
     /// The connections by which processes are attached, by the processes' identities.
     var attached: [UInt64: ControlClient] = [:]
     let startTime = WallClock.milliseconds
 
-    init(accounts: AccountStore, audit: Audit) throws(Refused) {
+    init(accounts: AccountStore, audit: Audit, log: Logger) throws(Refused) {
         self.accounts = accounts
         let sessions = LogonSessions()
         accountRequests = AccountRequests(accounts: accounts, sessions: sessions)
@@ -42,12 +42,11 @@ final class Requests {
             roots: ManagedRoots(), sessions: sessions, processes: ProcessDirectory(),
             registrations: registrations, tokens: tokens, audit: audit)
         capture = try PeerCapture(registrations: registrations, tokens: tokens, processes: context.processes)
-        descriptors = DescriptorRequests(roots: context.roots, sessions: sessions)
         roots = RootRequests(accounts: accounts, roots: context.roots)
-        roots.openAll(audit)
+        roots.openAll(audit, log)
     }
 
-    func answer(
+    func perform(
         _ request: WireRequest, _ descriptor: Int32?, from client: ControlClient
     ) throws(Refused) -> Answer {
         switch request.body {
@@ -63,12 +62,12 @@ final class Requests {
         case .mediate(let request): return try mediate(request, client)
         case .lookUp(let request):
             let isAdministrator = isAdministrator(client)
-            return .later { [accountRequests] () throws(Refused) in
+            return .later { [accountRequests] _ throws(Refused) in
                 try accountRequests.answer(request, fromAdministrator: isAdministrator)
             }
         case .accountAdd(let request):
             let isAdministrator = isAdministrator(client)
-            return .later { [accountRequests] () throws(Refused) in
+            return .later { [accountRequests] _ throws(Refused) in
                 try accountRequests.answer(request, fromAdministrator: isAdministrator)
             }
         case .accountRemove(let request):
@@ -79,25 +78,31 @@ final class Requests {
             return .now(try accountRequests.answer(request, fromAdministrator: isAdministrator(client)))
         case .rootAdd(let request):
             try require(client, "add a managed root")
-            return .later { [roots] () throws(Refused) in try roots.add(request) }
+            return .later { [roots] _ throws(Refused) in try roots.add(request) }
         case .rootRemove(let request):
             try require(client, "remove a managed root")
             return .now(try roots.remove(request))
         case .rootList: return .now(roots.list())
         case .descriptorGet(let request):
             let (logon, domain) = (try logon(client), accounts.machine)
-            return .lookingUp { [descriptors] () throws(Refused) in
-                try descriptors.get(request, logon, domain)
+            return .lookingUp { [context] trail throws(Refused) in
+                try DescriptorRequests(context, trail).get(request, logon, domain)
             }
         case .descriptorSet(let request):
             let (logon, domain) = (try logon(client), accounts.machine)
             let isAdministrator = isAdministrator(client)
-            return .lookingUp { [descriptors] () throws(Refused) in
-                try descriptors.set(request, logon, domain, isAdministrator: isAdministrator)
+            return .lookingUp { [context] trail throws(Refused) in
+                try DescriptorRequests(context, trail).set(
+                    request, logon, domain, isAdministrator: isAdministrator)
             }
         case .propagate(let request):
+            var event = event(.accessAudited, client)
+            event.call = "Propagate"
             let logon = try logon(client)
-            return .later { [descriptors] () throws(Refused) in try descriptors.propagate(request, logon) }
+            return .later { [context, event] trail throws(Refused) in
+                try DescriptorRequests(context, trail).propagate(
+                    request, logon, recording: (context.audit, event))
+            }
         case .tokenFor(let request): return try tokenFor(request, client)
         case .connections(let request): return try connections(request, client)
         case .sessions(let request): return try sessions(request, client)
@@ -119,7 +124,10 @@ final class Requests {
     func end(_ service: MediatedService) {
         context.processes.remove(service)
         context.sessions.end(service.logon.session.id)
-        context.audit.service("ended", service.name, pid: 0)
+        var event = AuditEvent(.serviceEnded)
+        event.service = service.accountName
+        event.user = service.logon.token.token.user
+        context.audit.record(event)
     }
 
     /// The caller's own logon: what it is attached as, else what the kernel says it is.

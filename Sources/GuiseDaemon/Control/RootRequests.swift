@@ -2,6 +2,7 @@ import AccessControl
 import CGuise
 import Glibc
 import GuiseProtocol
+import Logging
 import Synchronization
 
 /// Managed roots: taking a folder over, and opening what was taken over when the authority starts.
@@ -22,13 +23,19 @@ final class RootRequests: Sendable {
 
     /// Opens every root of the store. Nothing opens in one that is not as it was left, until it is put back
     /// and the authority started anew: going on as if it were no root would leave it to Unix modes.
-    func openAll(_ audit: Audit) {
+    func openAll(_ audit: Audit, _ log: Logger) {
         roots.replace(
             accounts.roots().map { root in
                 do throws(Refused) {
                     return try Self.open(root)
                 } catch {
-                    audit.unavailable(root.path, rule: error.message)
+                    log.error(
+                        "managed root unavailable",
+                        metadata: ["root": "\(root.path)", "rule": "\(error.message)"])
+                    var event = AuditEvent(.rootUnavailable)
+                    event.path = Array(root.path.utf8)
+                    event.rule = error.message
+                    audit.record(event)
                     return OpenRoot(unavailable: root.path)
                 }
             })

@@ -17,7 +17,8 @@ struct FileCalls {
     func require(_ rights: AccessMask<FileKind>, on located: Located) throws(FileError) {
         guard rights != [] else { return }
         let stored = opener.known.read(located) { bytes -> Bool? in
-            try? caller.isGranted(rights, by: bytes)
+            try? opener.trail.isAllowed(
+                bytes, rights, caller.token, for: caller.intent, object: located.number)
         }
         switch stored {
         case .success(true?): return
@@ -98,6 +99,7 @@ struct FileCalls {
             try require(.delete, on: object)
         } catch {
             try require(.deleteChild, on: directory)
+            opener.trail.forgive()
         }
     }
 
@@ -146,6 +148,7 @@ struct FileCalls {
         guard caller.token.privileges.present.contains(.createSymbolicLink) else {
             throw FileError(EPERM, rule: "the client does not hold SeCreateSymbolicLinkPrivilege")
         }
+        opener.trail.use(.createSymbolicLink)
         let descriptor = try StoredDescriptor.inherited(
             from: entry.directory.number, isContainer: false, token: caller.token)
         try asAuthority { symlinkat(target, entry.directory.number, entry.name) }

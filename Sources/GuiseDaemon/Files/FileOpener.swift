@@ -16,6 +16,7 @@ final class FileOpener {
 
     let files: UnixFiles
     let roots: ManagedRoots
+    let trail = DecisionTrail()
     /// Devices known not to be proc file systems, to ask once for each.
     private var ordinaryDevices: Set<UInt64> = []
     private var foreseen = Foreseen()
@@ -186,8 +187,8 @@ final class FileOpener {
         var status = statx()
         guard guise_stat(directory, name, GUISE_AT_SYMLINK_NOFOLLOW | GUISE_AT_NO_AUTOMOUNT, &status) == 0,
             status.isRegular,
-            case .success(true) = StoredDescriptor.read(
-                at: directory, name, { Self.isAllowed($0, rights, caller) })
+            case .success(.some) = StoredDescriptor.read(
+                at: directory, name, { Self.grant($0, rights, caller) })
         else { return nil }
         return openFile(directory, name, request, rights, caller)
     }
@@ -204,7 +205,14 @@ final class FileOpener {
         guard found >= 0 else { return nil }
         var status = statx()
         guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0, status.isRegular,
-            case .success(true) = StoredDescriptor.read(of: found, { Self.isAllowed($0, rights, caller) })
+            case .success(true) = StoredDescriptor.read(
+                of: found,
+                { descriptor in
+                    // What is refused here is decided once more, and then goes on record.
+                    guard let grant = Self.grant(descriptor, rights, caller) else { return false }
+                    trail.note(grant, by: descriptor, rights, caller.token, for: caller.intent, object: found)
+                    return true
+                })
         else {
             close(found)
             return nil
@@ -213,10 +221,15 @@ final class FileOpener {
         return found
     }
 
-    private static func isAllowed(
+    /// The decision if it is a grant.
+    private static func grant(
         _ descriptor: UnsafeRawBufferPointer, _ rights: AccessMask<FileKind>, _ caller: Caller
-    ) -> Bool {
-        (try? caller.isGranted(rights, by: descriptor)) == true
+    ) -> AccessDecision<FileKind>? {
+        guard
+            let decision = try? DecisionTrail.decide(descriptor, rights, caller.token, for: caller.intent),
+            decision.isAllowed
+        else { return nil }
+        return decision
     }
 
     /// By the kernel's lookup as the caller; nil: walk it.
@@ -238,6 +251,8 @@ final class FileOpener {
         guard case .descriptor(let found) = outcome else { return outcome }
         guard !isInProcessFileSystem(found, status.device), roots.root(status) == nil else {
             close(found)
+            // It is decided about once more, where the walk leads.
+            trail.clear()
             return nil
         }
         return outcome
@@ -257,7 +272,7 @@ final class FileOpener {
         _ path: UnsafeBufferPointer<CChar>, from start: PathWalk.Place?, _ request: OpenRequest,
         _ caller: Caller, _ mayWait: Bool
     ) -> Outcome {
-        let walk = PathWalk(files: files, roots: roots, caller: caller)
+        let walk = PathWalk(files: files, roots: roots, caller: caller, trail: trail)
         // An absolute path starts at the top whatever the start is.
         let start = start ?? PathWalk.Place(directory: OwnedDescriptor(-1), root: nil)
         for _ in 0..<8 {
@@ -338,7 +353,10 @@ final class FileOpener {
             _ = guise_clear_nonblocking(found, flags)
         }
         let rights = request.rights(onDirectory: status.isDirectory, for: caller.intent)
-        let decision = StoredDescriptor.read(of: found) { Self.isAllowed($0, rights, caller) }
+        let decision = StoredDescriptor.read(of: found) { descriptor in
+            (try? trail.isAllowed(
+                descriptor, rights, caller.token, for: caller.intent, object: found)) == true
+        }
         switch decision {
         case .failure(let failure) where failure.errno == ENODATA || failure.errno == EOPNOTSUPP:
             break
@@ -416,7 +434,8 @@ final class FileOpener {
         let decision = StoredDescriptor.read(of: object, isPath: true) {
             bytes -> Result<Bool, AccessCheckError> in
             do throws(AccessCheckError) {
-                return .success(try caller.isGranted(rights, by: bytes))
+                return .success(
+                    try trail.isAllowed(bytes, rights, caller.token, for: caller.intent, object: object))
             } catch { return .failure(error) }
         }
         switch decision {

@@ -146,7 +146,7 @@ extension FileOpener {
     private func locateByWalk(
         _ path: UnsafeBufferPointer<CChar>, from start: PathWalk.Place?, _ flags: UInt64, _ caller: Caller
     ) throws(FileError) -> Located {
-        let walk = PathWalk(files: files, roots: roots, caller: caller)
+        let walk = PathWalk(files: files, roots: roots, caller: caller, trail: trail)
         let start = start ?? PathWalk.Place(directory: OwnedDescriptor(-1), root: nil)
         let request = OpenRequest(directory: AT_FDCWD, flags: flags, mode: 0)
         switch walk.find(Array(path), from: start, request: request) {

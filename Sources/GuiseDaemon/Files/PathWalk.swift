@@ -31,19 +31,6 @@ struct Caller {
         if intent.contains(.restore), token.holds(.restore) { held.insert(.restore) }
         self.intent = held
     }
-
-    /// Whether an object's descriptor grants rights.
-    func isGranted(
-        _ rights: AccessMask<FileKind>, by descriptor: UnsafeRawBufferPointer
-    ) throws(AccessCheckError) -> Bool {
-        guard !intent.isEmpty else {
-            return try AccessCheck<FileKind>.decide(descriptor, token: token, desired: rights).isAllowed
-        }
-        let context = AccessContext(intent: intent)
-        return try AccessCheck<FileKind>.decide(
-            descriptor, token: token, desired: rights, context: context
-        ).isAllowed
-    }
 }
 
 /// Finds an object by its path, one component at a time, as the caller: through Unix places with the caller's
@@ -85,6 +72,7 @@ struct PathWalk {
     let files: UnixFiles
     let roots: ManagedRoots
     let caller: Caller
+    let trail: DecisionTrail
 
     /// Walks `path` from `start`.
     ///
@@ -315,7 +303,7 @@ struct PathWalk {
         // Who backs up or restores gets at everything, and so passes through.
         guard !caller.token.holds(.changeNotify), caller.intent.isEmpty else { return }
         let decision = StoredDescriptor.read(of: directory.number) {
-            try? caller.isGranted(.traverse, by: $0)
+            try? trail.isAllowed($0, .traverse, caller.token, for: caller.intent, object: directory.number)
         }
         guard case .success(true?) = decision else { throw Stop(EACCES) }
     }

@@ -41,11 +41,12 @@ extension Mediator {
             let result = try work.perform(call)
             trap.succeed(result)
         } catch {
-            let path = error.rule == nil ? nil : work.spelledPath(call)
-            let isPending = error.rule == nil || trap.isPending
+            let rule = rule(error.errno, error.rule)
+            let paths = rule == nil ? [] : work.spelledPaths(call)
+            let isPending = rule == nil || trap.isPending
             trap.fail(error.errno)
-            if let rule = error.rule, isPending {
-                audit(trap, token.user, rule, path: path)
+            if let rule, isPending {
+                audit(trap, token.user, rule, path: paths.first, target: paths.count > 1 ? paths[1] : nil)
             }
         }
         return .answered
@@ -63,10 +64,15 @@ private struct FileCallWork {
         static let symlinkFollow: Int32 = 0x400
     }
 
-    func spelledPath(_ call: FileCall) -> String? {
-        guard let first = call.paths.first else { return nil }
-        return (try? text(first.path)).map {
-            String(decoding: $0.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    /// The paths of a call, read once more, from where they start; a descriptor by the kernel's name for it.
+    func spelledPaths(_ call: FileCall) -> [[UInt8]] {
+        guard !call.paths.isEmpty else {
+            return [mediator.path(ofDescriptor: trap.int(0), of: trap)].compactMap(\.self)
+        }
+        return call.paths.compactMap { index, directoryIndex in
+            guard let spelled = try? text(index) else { return nil }
+            let start = try? mediator.start(of: spelled, in: directory(directoryIndex), of: trap)
+            return mediator.absolute(spelled, from: start ?? .top)
         }
     }
 

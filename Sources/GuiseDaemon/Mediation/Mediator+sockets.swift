@@ -97,8 +97,9 @@ extension Mediator {
 
     /// Fails a call, and audits it when it was Guise that refused.
     func fail(_ trap: Trap, _ error: FileError, to address: UnixAddress?, as bearer: Bearer) {
+        let rule = rule(error.errno, error.rule)
         trap.fail(error.errno)
-        if let rule = error.rule { audit(trap, bearer.token.user, rule, path: address?.spelled) }
+        if let rule { audit(trap, bearer.token.user, rule, path: address?.spelled) }
     }
 
     private func leadsUnderManagedRoot(_ trap: Trap) -> Bool {
@@ -144,9 +145,13 @@ extension Mediator {
                     &level)
                 if error == -EINTR, !mayWait { return .waits }
                 guard error == 0 else { throw FileError(-error) }
-                context.audit.connected(
-                    to: read.spelled, as: bearer.presented.user, level: level, service: trap.service.name,
-                    pid: status.pid)
+                trap.succeed()
+                var event = event(.connection, trap, bearer.presented.user)
+                event.user = bearer.presented.user
+                event.level = level
+                event.path = read.spelled
+                context.audit.record(event)
+                return .answered
             }
             trap.succeed()
         } catch {

@@ -15,6 +15,8 @@ final class Mediator {
     let opener: FileOpener
     let path = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 4097)
     let alarm = Alarm()
+    /// As whom the thread acts whose trap is handled; nil: the process.
+    private(set) var acting: ImpersonationHandle?
 
     /// Takes the calling thread for its own.
     init(_ context: MediationContext, _ crowd: Crowd) {
@@ -37,6 +39,17 @@ final class Mediator {
     /// - Parameter mayWait: whether this thread may block in an open.
     func handle(_ trap: Trap, mayWait: Bool = false) -> Verdict {
         next = nil
+        opener.trail.clear()
+        acting = nil
+        let verdict = decide(trap, mayWait)
+        // One that waits is decided once more.
+        if case .answered = verdict, !opener.trail.isEmpty {
+            context.audit.record(opener.trail, as: event(.accessAudited, trap, nil))
+        }
+        return verdict
+    }
+
+    private func decide(_ trap: Trap, _ mayWait: Bool) -> Verdict {
         let identity = trap.service.identity(ofThread: trap.tid)
         guard let row = CallTable.row(trap.call) else {
             trap.fail(ENOSYS)
@@ -46,6 +59,7 @@ final class Mediator {
         case .process(let intent):
             return handleForProcess(trap, row, intent, mayWait)
         case .client(let handle, let intent):
+            acting = handle
             guard
                 context.sessions.isAlive(handle.token.token.logonSession) || handle.token.level == .anonymous
             else { return deny(trap, handle.deciding.user, "the client's logon session has ended") }
@@ -203,16 +217,10 @@ final class Mediator {
             "the call is not mediated yet, so an impersonating thread may not make it")
     }
 
-    func deny(_ trap: Trap, _ user: SID, _ rule: String, path: String? = nil) -> Verdict {
+    func deny(_ trap: Trap, _ user: SID, _ rule: String, path: [UInt8]? = nil) -> Verdict {
         trap.fail(EACCES)
         audit(trap, user, rule, path: path)
         return .answered
-    }
-
-    func audit(_ trap: Trap, _ user: SID, _ rule: String, path: String? = nil) {
-        context.audit.denied(
-            CallTable.name(trap.call), path: path, user: user, service: trap.service.name,
-            pid: ThreadStatus(trap.tid)?.pid ?? 0, tid: trap.tid, rule: rule)
     }
 
     // MARK: Opening
@@ -290,13 +298,10 @@ final class Mediator {
             trap.succeed(descriptor: descriptor, closeOnExec: request.has(OpenRequest.Flag.closeOnExec))
             return .answered
         case .failed(let error, let rule):
+            let rule = self.rule(error, rule)
             let isPending = rule == nil || trap.isPending
             trap.fail(error)
-            if let rule, isPending {
-                audit(
-                    trap, token.user, rule,
-                    path: String(decoding: spelled.map(UInt8.init(bitPattern:)), as: UTF8.self))
-            }
+            if let rule, isPending { audit(trap, token.user, rule, path: absolute(spelled, from: start)) }
             return .answered
         case .waits:
             return .waits

@@ -35,10 +35,10 @@ enum UnixAddress: Equatable {
         self = first == 0 ? .abstract : .path(name.prefix { $0 != 0 }.map(CChar.init(bitPattern:)))
     }
 
-    /// The path, for people.
-    var spelled: String? {
+    /// The path.
+    var spelled: [UInt8]? {
         guard case .path(let path) = self else { return nil }
-        return String(decoding: path.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        return path.map(UInt8.init(bitPattern:))
     }
 
     /// The address of a path, which has to be short enough.

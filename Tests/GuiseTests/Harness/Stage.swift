@@ -64,11 +64,13 @@ final class Stage {
     // MARK: The authority
 
     /// Starts the authority and waits until it answers.
-    func startAuthority(environment: [String: String] = [:], wrapper: [String] = []) throws {
+    func startAuthority(
+        environment: [String: String] = [:], wrapper: [String] = [], options: [String] = []
+    ) throws {
         let log = open(logPath, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
         defer { close(log) }
         let started = try start(
-            wrapper + [product("guised"), "--state", directory + "/state", "--runtime", runtime],
+            wrapper + [product("guised"), "--state", directory + "/state", "--runtime", runtime] + options,
             environment: environment, streams: (-1, log, log))
         authority = started
         try eventually("the authority to answer; it logged: \(self.log)") {

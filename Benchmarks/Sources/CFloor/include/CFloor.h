@@ -13,6 +13,9 @@ int floor_install(int continues, int mediators);
 // Opens (for reading) and closes `path` `count` times and returns the nanoseconds of one, or a negative errno.
 double bench_open_close(const char *path, int count);
 
+// Opens that fail, whatever the error; -EEXIST when one does not.
+double bench_open_refused(const char *path, int count);
+
 // The same, with the calling thread taking on the user before and root's credentials after each open+close,
 // by raw setgroups, setresgid and setresuid.
 double bench_open_close_as(const char *path, int count, uid_t uid, gid_t gid);

@@ -1,0 +1,158 @@
+import AccessControl
+import GuiseProtocol
+
+/// What of the control protocol goes on record: who changed what, and who was refused.
+extension Requests {
+    /// Answers a request, and puts on record what came of it.
+    func answer(
+        _ request: WireRequest, _ descriptor: Int32?, from client: ControlClient
+    ) throws(Refused) -> Answer {
+        do throws(Refused) {
+            let answer = try perform(request, descriptor, from: client)
+            switch answer {
+            case .later(let work):
+                return .later(record(request, client).keeping(work))
+            case .lookingUp(let work, let conclusion):
+                return .lookingUp(record(request, client).keeping(work), then: conclusion)
+            default:
+                if request.body?.change != nil { record(request, client).keep(nil) }
+                return answer
+            }
+        } catch {
+            if error.reason == .accessDenied { record(request, client).keep(error) }
+            throw error
+        }
+    }
+
+    private func record(_ request: WireRequest, _ client: ControlClient) -> Record {
+        Record(audit: context.audit, event: event(.accessAudited, client), body: request.body)
+    }
+
+    /// An event about a process that asked.
+    func event(_ kind: AuditEvent.Kind, _ client: ControlClient) -> AuditEvent {
+        var event = AuditEvent(kind)
+        event.process = client.pid
+        event.by = (try? logon(client))?.token.token.user
+        event.service =
+            (client.attachment?.service ?? context.processes.service(of: client.identity))?.accountName
+        return event
+    }
+}
+
+/// What goes on record of one request.
+private struct Record: Sendable {
+    let audit: Audit
+    /// As all of the request's events are.
+    let event: AuditEvent
+    let body: WireRequest.OneOf_Body?
+
+    /// The same work, and its record.
+    func keeping(_ work: @escaping Requests.Work) -> Requests.Work {
+        { trail throws(Refused) in
+            do throws(Refused) {
+                let body = try work(trail)
+                keep(nil, trail)
+                return body
+            } catch {
+                keep(error, trail)
+                throw error
+            }
+        }
+    }
+
+    /// Puts on record what was decided, and what was changed or, if it was for want of a right, refused.
+    func keep(_ refused: Refused?, _ trail: DecisionTrail? = nil) {
+        let hasTrail = trail?.isEmpty == false
+        let change = body?.change
+        guard hasTrail || refused?.reason == .accessDenied || refused == nil && change != nil else { return }
+        var event = event
+        event.call = body?.name
+        if let trail { audit.record(trail, as: event) }
+        event.path = body?.path.map { Array($0.utf8) }
+        event.change = change?.text
+        if let refused {
+            guard refused.reason == .accessDenied else { return }
+            event.kind = .accessDenied
+            event.rule = refused.message
+            event.wanted = trail?.refusal?.wanted
+            event.refused = trail?.refusal?.missing
+        } else if let change {
+            event.kind = change.kind
+        } else {
+            return
+        }
+        audit.record(event)
+    }
+}
+
+extension WireRequest.OneOf_Body {
+    /// As docs/protocol.md names it: `AccountAdd`.
+    fileprivate var name: String {
+        let label = Mirror(reflecting: self).children.first?.label ?? "status"
+        return label.prefix(1).uppercased() + label.dropFirst()
+    }
+
+    fileprivate var path: String? {
+        switch self {
+        case .rootAdd(let request): request.path
+        case .rootRemove(let request): request.path
+        case .descriptorGet(let request): request.path
+        case .descriptorSet(let request): request.path
+        case .propagate(let request): request.path
+        default: nil
+        }
+    }
+
+    /// What the request changes, for people; nil: nothing that goes on record.
+    fileprivate var change: (kind: AuditEvent.Kind, text: String)? {
+        switch self {
+        case .accountAdd(let request):
+            let account = request.account
+            var words = ["add \(account.kind) \(account.name)"]
+            if account.hasUnixID { words.append("id \(account.unixID)") }
+            if account.hasUnixGroup { words.append("gid \(account.unixGroup)") }
+            if account.hasIntegrity {
+                words.append("integrity \(IntegrityLevel(rawValue: account.integrity))")
+            }
+            return (
+                .accountChanged,
+                Self.joined(words, [("grant", account.privileges), ("join", account.groups)])
+            )
+        case .accountRemove(let request):
+            return (.accountChanged, "remove \(request.name)")
+        case .accountChange(let request):
+            var words = ["change \(request.name)"]
+            switch request.integrity {
+            case .level(let level): words.append("integrity \(IntegrityLevel(rawValue: level))")
+            case .usualIntegrity: words.append("integrity as usual")
+            case nil: break
+            }
+            return (
+                .accountChanged,
+                Self.joined(
+                    words,
+                    [
+                        ("grant", request.grant), ("revoke", request.revoke), ("join", request.join),
+                        ("leave", request.leave),
+                    ])
+            )
+        case .rootAdd(let request):
+            let words = ["add"] + (request.adopt ? ["adopt"] : [])
+            return (.rootChanged, Self.joined(words, [("descriptor", [request.sddl].filter { !$0.isEmpty })]))
+        case .rootRemove:
+            return (.rootChanged, "remove")
+        case .descriptorSet(let request):
+            let set = request.binary.isEmpty ? nil : try? SecurityDescriptor(bytes: Array(request.binary))
+            return (.descriptorChanged, "set \(set?.sddl() ?? request.sddl)")
+        case .propagate:
+            return (.descriptorChanged, "propagate")
+        default:
+            return nil
+        }
+    }
+
+    private static func joined(_ words: [String], _ lists: [(String, [String])]) -> String {
+        let texts = lists.filter { !$0.1.isEmpty }.map { "\($0.0) \($0.1.joined(separator: " "))" }
+        return (words + texts).joined(separator: ", ")
+    }
+}
