@@ -28,6 +28,44 @@ package struct Audit: Sendable {
             ])
     }
 
+    /// An account was logged on by its password. What was refused names no account that does not exist: it may be a
+    /// password in the wrong place.
+    func logon(_ user: SID, _ type: LogonType, session: UInt64, by process: Int32, uid: UInt32) {
+        log.info(
+            "logon",
+            metadata: [
+                "user": "\(user)", "type": "\(type)", "session": "\(session)", "process": "\(process)",
+                "uid": "\(uid)",
+            ])
+    }
+
+    /// An account was not logged on.
+    func logonRefused(_ refused: Refused, of user: SID?, _ type: LogonType, by process: Int32, uid: UInt32) {
+        log.notice(
+            "logon refused",
+            metadata: [
+                "user": "\(user?.description ?? "-")", "type": "\(type)", "reason": "\(refused.reason)",
+                "process": "\(process)", "uid": "\(uid)",
+            ])
+    }
+
+    /// An account's password was set or, if not, taken away.
+    func password(isSet: Bool, of user: SID, by process: Int32, uid: UInt32) {
+        log.notice(
+            isSet ? "password set" : "password removed",
+            metadata: ["user": "\(user)", "process": "\(process)", "uid": "\(uid)"])
+    }
+
+    /// Somebody ended a logon session.
+    func sessionEnded(_ session: LogonSession, by process: Int32, uid: UInt32) {
+        log.notice(
+            "session ended",
+            metadata: [
+                "user": "\(session.user)", "session": "\(session.id)", "process": "\(process)",
+                "uid": "\(uid)",
+            ])
+    }
+
     /// A call of a mediated thread was refused by Guise itself.
     func denied(
         _ call: String, path: String?, user: SID, service: String, pid: Int32, tid: Int32, rule: String

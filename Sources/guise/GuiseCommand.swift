@@ -19,7 +19,9 @@ struct GuiseCommand: ParsableCommand {
             Exit codes: 0 done, 1 refused or failed, 64 called wrongly.
             """,
         version: guiseVersion,
-        subcommands: [Run.self, AccountCommand.self, RootCommand.self, DoctorCommand.self])
+        subcommands: [
+            Run.self, AccountCommand.self, SessionCommand.self, RootCommand.self, DoctorCommand.self,
+        ])
 
     static func main() { Tool.main(GuiseCommand.self, name: "guise") }
 }

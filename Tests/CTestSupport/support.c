@@ -175,3 +175,7 @@ int test_terminal(char *name, size_t capacity) {
 int test_exchange(const char *one, const char *other) {
     return syscall(SYS_renameat2, AT_FDCWD, one, AT_FDCWD, other, 2) < 0 ? -errno : 0;
 }
+
+bool test_contains(const void *bytes, size_t count, const void *wanted, size_t length) {
+    return memmem(bytes, count, wanted, length) != NULL;
+}

@@ -11,6 +11,8 @@ final class ControlClient {
     static let largestCaptureCount = Attachment.largestHandleCount
 
     let socket: Int32
+    /// Of this connection and none after it.
+    let number: UInt64
     let pid: Int32
     /// The process for good, whatever becomes of its pid.
     let identity: UInt64
@@ -26,10 +28,16 @@ final class ControlClient {
 
     struct Captured {
         let client: PeerCapture.Client
+        /// The session that ends when this is closed, if it is no capture but a logon that the process asked for.
+        var logon: LogonSession?
         /// In milliseconds since 1970.
         let time = WallClock.milliseconds
         var handles: [ImpersonationLevel: ImpersonationHandle] = [:]
+        /// Whose handles they are.
+        weak var attachment: Attachment?
     }
+
+    private static let connections = Atomic<UInt64>(0)
 
     /// Takes over an accepted socket.
     init(_ socket: Int32) throws(Refused) {
@@ -51,6 +59,7 @@ final class ControlClient {
         }
         peer.pidfd = -1
         self.socket = socket
+        number = Self.connections.add(1, ordering: .relaxed).newValue
         pid = peer.pid
         self.identity = identity
         self.peer = peer
@@ -62,7 +71,8 @@ final class ControlClient {
     func add(_ captured: Captured) throws(Refused) -> UInt64 {
         guard captures.count < Self.largestCaptureCount else {
             throw Refused(
-                .limit, "process \(pid) holds \(captures.count) captured connections, and may no more")
+                .limit,
+                "process \(pid) holds \(captures.count) captured connections and logons, and may no more")
         }
         lastCapture += 1
         captures[lastCapture] = captured

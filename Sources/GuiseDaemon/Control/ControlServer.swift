@@ -19,7 +19,7 @@ package enum ControlServerError: Error, CustomStringConvertible {
 /// The authority's ear: the control socket, and the end of every service. One thread answers all requests,
 /// each in microseconds; what takes longer gets a thread of its own.
 package final class ControlServer: @unchecked Sendable {
-    // Sendable by hand: everything but `wake` is used on the control thread alone.
+    // Sendable by hand: everything but `wake`, and what is made for several threads, is used on the control thread alone.
 
     /// The most control connections of one user at once.
     static let largestConnectionCountPerUser = 4096
@@ -33,6 +33,9 @@ package final class ControlServer: @unchecked Sendable {
     private let listener: Int32
     private let poll: Int32
     private let wake: Int32
+    private let isStopping = Atomic(false)
+    /// What others want done on the control thread.
+    private let posted = Mutex<[@Sendable (ControlServer) -> Void]>([])
     private let path: String
     private var clients: [Int32: ControlClient] = [:]
     private var connections: [UInt32: Int] = [:]
@@ -70,8 +73,17 @@ package final class ControlServer: @unchecked Sendable {
             for event in events[..<Int(count)] {
                 switch event.data.fd {
                 case wake:
-                    unlink(path)
-                    return
+                    var count: UInt64 = 0
+                    _ = read(wake, &count, 8)
+                    guard !isStopping.load(ordering: .acquiring) else {
+                        unlink(path)
+                        return
+                    }
+                    let all = posted.withLock { posted in
+                        defer { posted = [] }
+                        return posted
+                    }
+                    for work in all { work(self) }
                 case listener: accept()
                 case let descriptor:
                     if let client = clients[descriptor] {
@@ -86,6 +98,17 @@ package final class ControlServer: @unchecked Sendable {
 
     /// Has ``run()`` return. From any thread.
     package func stop() {
+        isStopping.store(true, ordering: .releasing)
+        ring()
+    }
+
+    /// Has the control thread do something. From any thread.
+    private func post(_ work: @escaping @Sendable (ControlServer) -> Void) {
+        posted.withLock { $0.append(work) }
+        ring()
+    }
+
+    private func ring() {
         var one: UInt64 = 1
         _ = write(wake, &one, 8)
     }
@@ -174,6 +197,9 @@ package final class ControlServer: @unchecked Sendable {
             case .later(let work):
                 try answerLater(client, request.id, work)
                 return
+            case .inLine(let work):
+                try answerInLine(client, request.id, work)
+                return
             }
         } catch {
             response.body = .refusal(error.wire)
@@ -219,6 +245,36 @@ package final class ControlServer: @unchecked Sendable {
             client.isBusy.giveBack()
             workers.wrappingSubtract(1, ordering: .relaxed)
             throw Refused(.internal, "no thread could be started to work on the answer")
+        }
+    }
+
+    /// Has an answer worked on in the line of those who hash passwords, and finished on the control thread.
+    private func answerInLine(
+        _ client: ControlClient, _ id: UInt64, _ work: @escaping Requests.LineWork
+    ) throws(Refused) {
+        guard client.isBusy.take() else {
+            throw Refused(.limit, "the answer to an earlier request is still being worked on; wait for it")
+        }
+        let (socket, number) = (client.socket, client.number)
+        do throws(Refused) {
+            try requests.passwords.line.add(client.credentials.uid) {
+                let finish = work()
+                self.post { server in
+                    // The process may be gone by now, and its descriptor's number another's.
+                    guard let client = server.clients[socket], client.number == number else { return }
+                    client.isBusy.giveBack()
+                    var response = WireResponse()
+                    response.id = id
+                    do throws(Refused) {
+                        response.body = try finish(server.requests, client)
+                    } catch { response.body = .refusal(error.wire) }
+                    guard id != 0 else { return }
+                    if !client.answer(response) { server.drop(client) }
+                }
+            }
+        } catch {
+            client.isBusy.giveBack()
+            throw error
         }
     }
 

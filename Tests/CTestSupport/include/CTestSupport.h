@@ -2,6 +2,7 @@
 // own library would never send.
 #ifndef CTESTSUPPORT_H
 #define CTESTSUPPORT_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -49,4 +50,7 @@ int test_terminal(char *name, size_t capacity);
 
 // Exchanges two names in one step (renameat2, RENAME_EXCHANGE). 0 or a negative errno value.
 int test_exchange(const char *one, const char *other);
+
+// Whether bytes occur among others.
+bool test_contains(const void *bytes, size_t count, const void *wanted, size_t length);
 #endif
