@@ -96,8 +96,12 @@ final class FileOpener {
     }
 
     /// Whether modes hold the caller back at all. Where they do not, they would not keep it out of a managed
-    /// root that a link leads to, either: only the walk sees that.
-    func mayPassModes(_ caller: Caller) -> Bool { caller.credentials?.isRoot ?? false }
+    /// root that a link leads to, either: only the walk sees that. To an authority without root its managed roots are
+    /// open as to any process of its user's.
+    func mayPassModes(_ caller: Caller) -> Bool {
+        guard let credentials = caller.credentials else { return false }
+        return credentials.isRoot || AuthorityUser.isOperator(credentials)
+    }
 
     // MARK: The kernel's lookup
 
@@ -258,10 +262,9 @@ final class FileOpener {
         _ caller: Caller, _ mayWait: Bool
     ) -> Outcome {
         let walk = PathWalk(files: files, roots: roots, caller: caller)
-        // An absolute path starts at the top whatever the start is.
-        let start = start ?? PathWalk.Place(directory: OwnedDescriptor(-1), root: nil)
+        let (path, start) = walk.way(path, from: start, request)
         for _ in 0..<8 {
-            switch walk.find(Array(path), from: start, request: request) {
+            switch walk.find(path, from: start, request: request) {
             case .failed(let error):
                 return .failed(error)
             case .managed(let object, let status):
@@ -303,8 +306,7 @@ final class FileOpener {
         _ mayWait: Bool, _ status: inout statx
     ) -> Outcome {
         guard let credentials = caller.credentials else {
-            return .failed(
-                EACCES, rule: "the client has no Unix user, so no place outside managed roots is open to it")
+            return .failed(EACCES, rule: AuthorityUser.rule)
         }
         let isPath = request.has(OpenRequest.Flag.path)
         // Truncating is put off until the object's own descriptor agreed.
@@ -340,7 +342,7 @@ final class FileOpener {
         let rights = request.rights(onDirectory: status.isDirectory)
         let decision = StoredDescriptor.read(of: found) { Self.isAllowed($0, rights, caller) }
         switch decision {
-        case .failure(let failure) where failure.errno == ENODATA || failure.errno == EOPNOTSUPP:
+        case .failure(let failure) where StoredDescriptor.isNone(failure, of: status):
             break
         case .success(true):
             break
@@ -468,9 +470,12 @@ final class FileOpener {
         let file = OwnedDescriptor(made)
         let written = StoredDescriptor.write(descriptor.bytes, to: made)
         guard written == 0 else { return .failed(-written) }
-        guard linkat(made, "", directory.number, name, GUISE_AT_EMPTY_PATH) == 0 else {
-            return .failed(guise_errno())
-        }
+        // By its descriptor alone only who may read whatever there is names a file (CAP_DAC_READ_SEARCH).
+        let linked =
+            AuthorityUser.isRoot
+            ? linkat(made, "", directory.number, name, GUISE_AT_EMPTY_PATH)
+            : linkat(AT_FDCWD, "/proc/self/fd/\(made)", directory.number, name, AT_SYMLINK_FOLLOW)
+        guard linked == 0 else { return .failed(guise_errno()) }
         // Whoever makes a file may have it open as asked, whatever its descriptor says.
         return reopen(file.number, request)
     }

@@ -19,6 +19,13 @@ struct Caller {
     var pid: Int32 { ThreadStatus(tid)?.pid ?? 0 }
     let tid: Int32
     let umask: UInt32
+
+    init(token: Token, credentials: UnixCredentials?, tid: Int32, umask: UInt32) {
+        self.token = token
+        self.credentials = credentials?.assumable
+        self.tid = tid
+        self.umask = umask
+    }
 }
 
 /// Finds an object by its path, one component at a time, as the caller: through Unix places with the caller's
@@ -60,6 +67,24 @@ struct PathWalk {
     let files: UnixFiles
     let roots: ManagedRoots
     let caller: Caller
+
+    /// Where a walk starts, and what is left to walk. Whom the way to a managed root is closed to, as to every place
+    /// outside of them, starts in the root that the path names.
+    func way(
+        _ path: UnsafeBufferPointer<CChar>, from start: Place? = nil, _ request: OpenRequest
+    ) -> (path: [CChar], start: Place) {
+        if let start { return (Array(path), start) }
+        if caller.credentials == nil, request.resolve == 0,
+            let (root, rest) = roots.root(spelledBy: path)
+        {
+            let top = guise_duplicate(root.descriptor)
+            if top >= 0 {
+                return ([0x2E, 0x2F] + path[rest...], Place(directory: OwnedDescriptor(top), root: root))
+            }
+        }
+        // An absolute path starts at the top whatever the start is.
+        return (Array(path), Place(directory: OwnedDescriptor(-1), root: nil))
+    }
 
     /// Walks `path` from `start`.
     ///
