@@ -68,6 +68,9 @@ struct RootlessTests {
                 #expect(try own.acting("dial stream \(address)").number != nil)
             }
             #expect(server.next()?.uid == scene.owner.uid && abstract.next()?.uid == scene.owner.uid)
+            // Whoever acts as its user does not come to it as that user, who may change everything.
+            _ = try own.acting("dial seqpacket \(scene.stage.runtime)/guise.sock")
+            try scene.stage.waitForLog("a thread that impersonates tried to reach the authority")
             // Nor does a client at Anonymous become it.
             let anonymous = try scene.service.client(scene.owner, level: "anonymous")
             #expect(try anonymous.acting("cat \(open)").errno == EACCES)

@@ -40,7 +40,9 @@ final class ControlClient {
     private static let connections = Atomic<UInt64>(0)
 
     /// Takes over an accepted socket.
-    init(_ socket: Int32) throws(Refused) {
+    ///
+    /// - Parameter mayBeOwn: whether the authority's own process may be the client.
+    init(_ socket: Int32, mayBeOwn: Bool) throws(Refused) {
         var peer = guise_peer()
         let error = guise_peer_of(socket, &peer)
         let identity = error == 0 && peer.pidfd >= 0 ? guise_pidfd_identity(peer.pidfd) : 0
@@ -51,8 +53,7 @@ final class ControlClient {
                 .wrongNamespace, "the caller is gone, or in a pid namespace the authority does not see")
         }
         // What asks the authority is a process, as itself; who acts as a client was connected by the authority's hand.
-        // An authority that is not root connects for nobody.
-        guard identity != ProcessDirectory.own || geteuid() != 0 else {
+        guard mayBeOwn || identity != ProcessDirectory.own else {
             close(socket)
             throw Refused(
                 .accessDenied, "a thread that impersonates tried to reach the authority as its client")

@@ -30,6 +30,7 @@ package final class ControlServer: @unchecked Sendable {
     let requests: Requests
     private let workers = Atomic(0)
     private let log: Logger
+    private let servesItself: Bool
     private let listener: Int32
     private let poll: Int32
     private let wake: Int32
@@ -42,8 +43,14 @@ package final class ControlServer: @unchecked Sendable {
     private var mediators: [Int32: MediatorPool] = [:]
 
     /// Binds the control socket in the runtime directory, in place of one that nobody listens at.
-    package init(runtimeDirectory: String, accounts: AccountStore, log: Logger) throws {
+    ///
+    /// - Parameter servesItself: whether this process may be a client of its own, which nobody then takes for a thread
+    ///   that it acts for. For tests without services.
+    package init(
+        runtimeDirectory: String, accounts: AccountStore, log: Logger, servesItself: Bool = false
+    ) throws {
         self.log = log
+        self.servesItself = servesItself
         path = runtimeDirectory + "/" + ControlPacket.socketName
         SystemThread.prepareInterruption()
         try Self.prepare(runtimeDirectory)
@@ -130,7 +137,7 @@ package final class ControlServer: @unchecked Sendable {
             return
         }
         do throws(Refused) {
-            let client = try ControlClient(socket)
+            let client = try ControlClient(socket, mayBeOwn: servesItself)
             let user = client.credentials.uid
             guard connections[user, default: 0] < Self.largestConnectionCountPerUser else {
                 log.notice("too many control connections", metadata: ["uid": "\(user)"])
