@@ -60,7 +60,7 @@ let package = Package(
     ],
     targets: [
         .target(name: "AccessControl", swiftSettings: strict),
-        .target(name: "CGuise"),
+        .target(name: "CGuise", linkerSettings: [.linkedLibrary("crypt")]),
         .target(
             name: "GuiseProtocol",
             dependencies: ["CGuise", .product(name: "SwiftProtobuf", package: "swift-protobuf")],

@@ -56,7 +56,7 @@ private final class Stage: @unchecked Sendable {
             let accounts = try AccountStore(directory: directory + "/state")
             let server = try ControlServer(
                 runtimeDirectory: directory + "/run", accounts: accounts, audit: Audit(),
-                log: Logger(label: "fuzz") { _ in SwiftLogNoOpLogHandler() })
+                log: Logger(label: "fuzz") { _ in SwiftLogNoOpLogHandler() }, servesItself: true)
             guard SystemThread.start("authority", { server.run() }) else { fail("no thread") }
         } catch {
             fail("\(error)")

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
@@ -253,3 +254,7 @@ int guise_renameat2(int from, const char *old, int to, const char *new_name, uns
 int guise_set_times(const char *path, const struct timespec *times) {
     return utimensat(AT_FDCWD, path, times, 0);
 }
+
+void guise_allow_tracer(int32_t pid) { prctl(PR_SET_PTRACER, (unsigned long)pid, 0, 0, 0); }
+
+int guise_refuse_tracers(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0; }

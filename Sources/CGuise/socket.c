@@ -174,8 +174,27 @@ int guise_unix_bind_here(int socket, const char *name) {
     return error < 0 ? error : result(bind(socket, (struct sockaddr *)&at, size));
 }
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+static bool network_cookie(int fd, uint64_t *cookie) {
+    socklen_t size = sizeof *cookie;
+    return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, &size) == 0 && size == sizeof *cookie;
+}
+
+static bool has_network_of_this(int fd) {
+    int own = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    uint64_t one, other;
+    bool same = own >= 0 && network_cookie(fd, &one) && network_cookie(own, &other) && one == other;
+    if (own >= 0) close(own);
+    return same;
+}
+
 bool guise_socket_is_of_this_network(int socket) {
     int namespace = ioctl(socket, SIOCGSKNS);
+    // Without CAP_NET_ADMIN the kernel tells a number that no other namespace has (Linux 5.14).
+    if (namespace < 0 && errno == EPERM) return has_network_of_this(socket);
     if (namespace < 0) return false;
     struct stat its, own;
     bool same = fstat(namespace, &its) == 0 && stat("/proc/thread-self/ns/net", &own) == 0 &&

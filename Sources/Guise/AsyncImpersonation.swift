@@ -28,15 +28,23 @@ extension Connection {
         atMost limit: ImpersonationLevel = .delegation,
         _ body: @Sendable () async throws -> Result
     ) async throws -> Result {
-        let capture = try captured()
-        let handle = try capture.handle(atMost: limit)
-        let authority = try capture.authority.alive()
+        try await captured().impersonating(atMost: limit, body)
+    }
+}
+
+extension Capture {
+    /// Runs `body` as who was captured, in a task that prefers an executor of its own.
+    func impersonating<Result: Sendable>(
+        atMost limit: ImpersonationLevel, _ body: @Sendable () async throws -> Result
+    ) async throws -> Result {
+        let handle = try handle(atMost: limit)
+        let authority = try authority.alive()
         guard IdentityExecutor.trail != nil else {
             throw GuiseError.tasksNotFollowed(
                 "this program's Swift runtime does not show whose task a thread runs, so a task cannot act as a"
                     + " client; impersonate on threads, or link the runtime when the program is built")
         }
-        let executor = IdentityExecutor(capture: capture, handle: handle)
+        let executor = IdentityExecutor(capture: self, handle: handle)
         authority.page.hasActingTasks = true
         return try await withTaskExecutorPreference(executor) {
             // A function that is only called as an async one would not change threads by itself.

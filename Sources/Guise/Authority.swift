@@ -156,8 +156,9 @@ public func currentToken() throws(GuiseError) -> TokenDescription {
 /// The id of the calling thread, as `idn show PID/TID` takes it; gettid(2).
 public var currentThreadID: Int32 { guise_gettid() }
 
-/// Starts a detached thread.
-func startThread(_ body: @escaping @Sendable () -> Void) {
+/// Starts a detached thread; false when the machine has no more to give.
+@discardableResult
+func startThread(_ body: @escaping @Sendable () -> Void) -> Bool {
     final class Box: Sendable {
         let body: @Sendable () -> Void
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }
@@ -171,4 +172,5 @@ func startThread(_ body: @escaping @Sendable () -> Void) {
             return nil
         }, box.toOpaque())
     if error == 0 { pthread_detach(thread) } else { box.release() }
+    return error == 0
 }

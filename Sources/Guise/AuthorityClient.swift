@@ -15,12 +15,12 @@ package final class AuthorityClient: Sendable {
     /// Connects.
     ///
     /// - Parameter runtimeDirectory: where `guised` was told to run; else the environment's
-    ///   `GUISE_RUNTIME_DIR`, else `/run/guise`.
+    ///   `GUISE_RUNTIME_DIR`, else `/run/guise`, else, for others than root, `$XDG_RUNTIME_DIR/guise`.
     package init(runtimeDirectory: String? = nil) throws(GuiseError) {
         Fork.prepare()
         let directory =
             runtimeDirectory ?? getenv("GUISE_RUNTIME_DIR").map { String(cString: $0) }
-            ?? ControlPacket.defaultRuntimeDirectory
+            ?? Self.usualRuntimeDirectory
         self.runtimeDirectory = directory
         let path = directory + "/" + ControlPacket.socketName
         let socket = guise_unix_socket(Int32(SOCK_SEQPACKET.rawValue), false)
@@ -33,6 +33,16 @@ package final class AuthorityClient: Sendable {
                     + " runtime directory?")
         }
         self.socket = socket
+    }
+
+    /// Where this user's processes find an authority: the machine's, and where there is none, their user's own.
+    private static var usualRuntimeDirectory: String {
+        let system = ControlPacket.defaultRuntimeDirectory
+        guard geteuid() != 0, access(system + "/" + ControlPacket.socketName, F_OK) != 0,
+            let own = getenv("XDG_RUNTIME_DIR").map({ String(cString: $0) + "/guise" }),
+            access(own + "/" + ControlPacket.socketName, F_OK) == 0
+        else { return system }
+        return own
     }
 
     deinit { close(socket) }

@@ -2,10 +2,13 @@ import AccessControl
 import GuiseProtocol
 import Synchronization
 
-/// A client as the authority captured it from one accepted connection, and the handles this process got for
-/// it. Lives as long as the connection, or a thread that acts under it.
+/// Somebody whom this process may act as, as the authority knows it: a client that was captured from one accepted
+/// connection, or an account that this process logged on; and the handles this process got for it. Lives as long as the
+/// connection or the logon, or a thread that acts under it.
 final class Capture: Sendable {
     let authority: Authority
+    /// The connection to the authority that it is held by.
+    private let client: AuthorityClient
     /// The level that the client allowed.
     let level: ImpersonationLevel
     private let number: UInt64
@@ -13,10 +16,16 @@ final class Capture: Sendable {
     private let handles: InlineArray<4, Atomic<UInt64>>
 
     /// Captures the peer of an accepted socket.
-    init(of socket: Int32, authority: Authority) throws(GuiseError) {
+    convenience init(of socket: Int32, authority: Authority) throws(GuiseError) {
         guard case .captured(let captured) = try authority.client.call(.capture(.init()), descriptor: socket)
         else { throw .authorityFailed("the authority's answer to a capture makes no sense") }
+        self.init(captured, by: authority.client, authority)
+    }
+
+    /// What the authority answered on a connection, for use with the process's attachment.
+    init(_ captured: WireCaptured, by client: AuthorityClient, _ authority: Authority) {
         self.authority = authority
+        self.client = client
         number = captured.capture
         level = ImpersonationLevel(captured.level)
         handles = InlineArray { index in
@@ -24,11 +33,7 @@ final class Capture: Sendable {
         }
     }
 
-    deinit {
-        var close = WireCloseCapture()
-        close.capture = number
-        authority.client.post(.closeCapture(close))
-    }
+    deinit { client.release(number) }
 
     /// The handle at no more than a level: from the first call, or from the authority, which asks the gates.
     @inline(__always)
@@ -43,18 +48,28 @@ final class Capture: Sendable {
         var request = WireOpenHandle()
         request.capture = number
         request.atMost = level.wire
-        guard case .handle(let opened) = try authority.client.call(.openHandle(request)), opened.handle != 0
+        guard case .handle(let opened) = try client.call(.openHandle(request)), opened.handle != 0
         else { throw .authorityFailed("the authority's answer to impersonate makes no sense") }
         handles[Int(level.rawValue)].store(opened.handle, ordering: .releasing)
         return opened.handle
     }
 
-    func token() throws(GuiseError) -> TokenDescription {
+    func token() throws(GuiseError) -> TokenDescription { try client.token(ofCapture: number) }
+}
+
+extension AuthorityClient {
+    func token(ofCapture number: UInt64) throws(GuiseError) -> TokenDescription {
         var request = WireCapturedToken()
         request.capture = number
-        guard case .token(let view) = try authority.client.call(.capturedToken(request)) else {
+        guard case .token(let view) = try call(.capturedToken(request)) else {
             throw .authorityFailed("the authority's answer to a token query makes no sense")
         }
         return try TokenDescription(view)
+    }
+
+    func release(_ number: UInt64) {
+        var close = WireCloseCapture()
+        close.capture = number
+        post(.closeCapture(close))
     }
 }

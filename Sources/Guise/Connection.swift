@@ -13,6 +13,8 @@ public final class Connection: Sendable {
     /// else (``init(clientOf:authority:)``).
     public let fileDescriptor: FileDescriptor
     private let capture: Capture?
+    /// Whom it was connected as; its session lasts as long as the connection.
+    private let logon: Logon?
     /// The most that the service may do with the client's identity. The client chose it before it connected.
     public let level: ImpersonationLevel
 
@@ -44,11 +46,13 @@ public final class Connection: Sendable {
 
     private init(_ capture: Capture, socket: FileDescriptor) {
         self.capture = capture
+        logon = nil
         level = capture.level
         fileDescriptor = socket
     }
 
-    private init(client socket: Int32, level: ImpersonationLevel) {
+    private init(client socket: Int32, level: ImpersonationLevel, logon: Logon?) {
+        self.logon = logon
         fileDescriptor = FileDescriptor(rawValue: socket)
         capture = nil
         self.level = level
@@ -67,19 +71,25 @@ public final class Connection: Sendable {
     /// - Parameters:
     ///   - path: of the service's stream socket, at most 107 bytes.
     ///   - level: what the service may do with the caller's identity; it cannot change later.
+    ///   - logon: whom the service is to see instead of the caller, with the token as it is. A server that does not
+    ///     know Guise sees the caller.
     ///   - runtimeDirectory: where `guised` runs, as for ``Authority/attach(runtimeDirectory:enforcement:threads:)``.
     /// - Throws: ``GuiseError/system(call:errno:)`` when there is no such service; what the authority refused.
     public static func connect(
-        to path: FilePath, level: ImpersonationLevel = .impersonation, runtimeDirectory: String? = nil
+        to path: FilePath, level: ImpersonationLevel = .impersonation, as logon: Logon? = nil,
+        runtimeDirectory: String? = nil
     ) throws(GuiseError) -> Connection {
         let socket = guise_unix_socket(Int32(SOCK_STREAM.rawValue), false)
         guard socket >= 0 else { throw .system(call: "socket", errno: -socket) }
         do throws(GuiseError) {
-            if level != .impersonation {
+            if level != .impersonation || logon != nil {
                 var request = WireRegister()
                 request.level = level.wire
                 let client: AuthorityClient
-                if let current = Authority.current {
+                if let logon {
+                    request.logon = logon.number
+                    client = logon.client
+                } else if let current = Authority.current {
                     client = current.client
                 } else {
                     client = try AuthorityClient(runtimeDirectory: runtimeDirectory)
@@ -93,7 +103,7 @@ public final class Connection: Sendable {
             close(socket)
             throw error
         }
-        return Connection(client: socket, level: level)
+        return Connection(client: socket, level: level, logon: logon)
     }
 
     /// Makes the calling thread act as the client, until ``revertToSelf()``: every access decision on it is

@@ -32,6 +32,8 @@ public enum GuiseError: Error, Sendable, Hashable {
     case notAServerConnection(String)
     /// The authority does not let this caller do this.
     case accessDenied(String)
+    /// Wrong account or password, or an account that cannot be logged on. Which, the authority does not say.
+    case logonFailed(String)
     /// No such process, account, managed root or file.
     case notFound(String)
     /// There is one already.
@@ -51,6 +53,7 @@ public enum GuiseError: Error, Sendable, Hashable {
         let text = refusal.message
         switch refusal.reason {
         case .accessDenied: self = .accessDenied(text)
+        case .logonFailure: self = .logonFailed(text)
         case .notFound: self = .notFound(text)
         case .alreadyExists: self = .alreadyExists(text)
         case .conflict: self = .conflict(text)
@@ -74,7 +77,8 @@ extension GuiseError: CustomStringConvertible {
         case .authorityUnreachable(let text), .authorityLost(let text), .notAttached(let text),
             .alreadyAttached(let text), .notMediated(let text), .tasksNotFollowed(let text),
             .tooManyThreads(let text),
-            .privilegeNotHeld(let text), .integrityTooHigh(let text), .restricted(let text),
+            .privilegeNotHeld(let text), .integrityTooHigh(let text), .logonFailed(let text),
+            .restricted(let text),
             .peerGone(let text), .notAServerConnection(let text), .accessDenied(let text),
             .notFound(let text), .alreadyExists(let text), .conflict(let text), .limitReached(let text),
             .invalid(let text), .authorityFailed(let text):

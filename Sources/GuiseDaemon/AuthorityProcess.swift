@@ -1,5 +1,6 @@
 import CGuise
 import Glibc
+import GuiseProtocol
 import Logging
 import ServiceLifecycle
 
@@ -7,13 +8,17 @@ import ServiceLifecycle
 package enum AuthorityProcess {
     /// Why the authority does not start.
     enum StartError: Error, CustomStringConvertible {
-        case notRoot
+        case nobody
+        case privileged
         case kernel(String)
         case noThread
 
         var description: String {
             switch self {
-            case .notRoot: "it has to run as root: only root takes on its clients' credentials"
+            case .nobody:
+                "it cannot run as uid 65534, as which it acts for clients that have no Unix user: give it a user of its own"
+            case .privileged:
+                "it was given another uid or capabilities than its user has: start it as root, or plainly"
             case .kernel(let missing): "this kernel lacks \(missing); Linux 6.9 or newer is needed"
             case .noThread: "no thread could be started to write the audit log"
             }
@@ -23,13 +28,13 @@ package enum AuthorityProcess {
     /// Runs until SIGTERM or SIGINT.
     ///
     /// - Parameters:
-    ///   - state: the directory of the accounts, which only root may write.
+    ///   - state: the directory of the accounts, which only the authority's user may write.
     ///   - runtime: the directory of the control socket.
     ///   - audit: how much of the audit is kept, and where journald listens.
     package static func run(
         state: String, runtime: String, audit options: (fileSize: Int, files: Int, journal: String)
     ) async throws {
-        guard geteuid() == 0 else { throw StartError.notRoot }
+        try checkUser()
         try checkKernel()
         raiseDescriptorLimit()
         // A reader that went away is an error of one call, not the end of the authority.
@@ -47,7 +52,13 @@ package enum AuthorityProcess {
         let server = try ControlServer(runtimeDirectory: runtime, accounts: accounts, audit: audit, log: log)
         guard writer.start() else { throw StartError.noThread }
         audit.record(AuditEvent(.authorityStarted, process: getpid()))
-        log.info("ready", metadata: ["runtime": "\(runtime)", "state": "\(state)"])
+        log.info(
+            "ready",
+            metadata: [
+                "runtime": "\(runtime)", "state": "\(state)",
+                "user":
+                    "\(AuthorityUser.isRoot ? "root" : "uid \(AuthorityUser.credentials.uid), without root")",
+            ])
         notifyReady()
         let group = ServiceGroup(
             configuration: .init(
@@ -63,6 +74,33 @@ package enum AuthorityProcess {
     package static func complain(_ line: String) {
         let bytes = Array((line + "\n").utf8)
         _ = write(STDERR_FILENO, bytes, bytes.count)
+    }
+
+    /// Root, or a plain user.
+    private static func checkUser() throws {
+        guard !AuthorityUser.isRoot else { return }
+        guard AuthorityUser.credentials.uid != UnixCredentials.nobody.uid else { throw StartError.nobody }
+        let none = Substring("0000000000000000")
+        guard let status = ProcessStatus(of: getpid()), Set(status["Uid"] ?? []).count == 1,
+            Set(status["Gid"] ?? []).count == 1, status["CapPrm"] == [none], status["CapEff"] == [none]
+        else { throw StartError.privileged }
+        // Other processes of this user shall not trace the authority, read its memory or take its descriptors.
+        guard guise_refuse_tracers() == 0 else { throw StartError.kernel("PR_SET_DUMPABLE") }
+    }
+
+    /// Where an authority of this user keeps its accounts and makes its socket unless told otherwise: root in
+    /// `/var/lib/guise` and `/run/guise`, others as the XDG Base Directory Specification has it.
+    ///
+    /// - Returns: nil where the environment does not say.
+    package static func usualDirectories() -> (state: String?, runtime: String?) {
+        guard !AuthorityUser.isRoot else {
+            return ("/var/lib/guise", ControlPacket.defaultRuntimeDirectory)
+        }
+        func directory(_ name: String) -> String? {
+            getenv(name).map { String(cString: $0) }.flatMap { $0.hasPrefix("/") ? $0 : nil }
+        }
+        let state = directory("XDG_STATE_HOME") ?? directory("HOME").map { $0 + "/.local/state" }
+        return (state.map { $0 + "/guise" }, directory("XDG_RUNTIME_DIR").map { $0 + "/guise" })
     }
 
     private static func checkKernel() throws {

@@ -85,6 +85,12 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
 
   /// a service was started under its account
   case service // = 2
+
+  /// Logged on by password, of that type.
+  case networkLogon // = 70
+  case interactiveLogon // = 71
+  case batchLogon // = 72
+  case serviceLogon // = 73
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -96,6 +102,10 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
     case 0: self = .unspecified
     case 1: self = .unix
     case 2: self = .service
+    case 70: self = .networkLogon
+    case 71: self = .interactiveLogon
+    case 72: self = .batchLogon
+    case 73: self = .serviceLogon
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -105,6 +115,10 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
     case .unspecified: return 0
     case .unix: return 1
     case .service: return 2
+    case .networkLogon: return 70
+    case .interactiveLogon: return 71
+    case .batchLogon: return 72
+    case .serviceLogon: return 73
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -113,6 +127,57 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
   package static let allCases: [WireSessionKind] = [
     .unspecified,
     .unix,
+    .service,
+    .networkLogon,
+    .interactiveLogon,
+    .batchLogon,
+    .serviceLogon,
+  ]
+
+}
+
+/// As LOGON32_LOGON_* of winbase.h.
+package nonisolated enum WireLogonType: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case unspecified // = 0
+  case interactive // = 2
+  case network // = 3
+  case batch // = 4
+  case service // = 5
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 2: self = .interactive
+    case 3: self = .network
+    case 4: self = .batch
+    case 5: self = .service
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .interactive: return 2
+    case .network: return 3
+    case .batch: return 4
+    case .service: return 5
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [WireLogonType] = [
+    .unspecified,
+    .interactive,
+    .network,
+    .batch,
     .service,
   ]
 
@@ -416,6 +481,30 @@ package nonisolated struct WireRequest: Sendable {
     set {body = .status(newValue)}
   }
 
+  package var logonUser: WireLogonUser {
+    get {
+      if case .logonUser(let v)? = body {return v}
+      return WireLogonUser()
+    }
+    set {body = .logonUser(newValue)}
+  }
+
+  package var passwordSet: WirePasswordSet {
+    get {
+      if case .passwordSet(let v)? = body {return v}
+      return WirePasswordSet()
+    }
+    set {body = .passwordSet(newValue)}
+  }
+
+  package var sessionEnd: WireSessionEnd {
+    get {
+      if case .sessionEnd(let v)? = body {return v}
+      return WireSessionEnd()
+    }
+    set {body = .sessionEnd(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -444,6 +533,9 @@ package nonisolated struct WireRequest: Sendable {
     case connections(WireConnections)
     case sessions(WireSessions)
     case status(WireStatus)
+    case logonUser(WireLogonUser)
+    case passwordSet(WirePasswordSet)
+    case sessionEnd(WireSessionEnd)
 
   }
 
@@ -706,6 +798,9 @@ package nonisolated struct WireRefusal: Sendable {
 
     /// what was to be changed is not what it was when it was read; read it again
     case conflict // = 15
+
+    /// wrong account or password, or one that cannot be logged on; which, is not said
+    case logonFailure // = 70
     case UNRECOGNIZED(Int)
 
     package init() {
@@ -730,6 +825,7 @@ package nonisolated struct WireRefusal: Sendable {
       case 13: self = .unsupported
       case 14: self = .internal
       case 15: self = .conflict
+      case 70: self = .logonFailure
       default: self = .UNRECOGNIZED(rawValue)
       }
     }
@@ -752,6 +848,7 @@ package nonisolated struct WireRefusal: Sendable {
       case .unsupported: return 13
       case .internal: return 14
       case .conflict: return 15
+      case .logonFailure: return 70
       case .UNRECOGNIZED(let i): return i
       }
     }
@@ -774,6 +871,7 @@ package nonisolated struct WireRefusal: Sendable {
       .unsupported,
       .internal,
       .conflict,
+      .logonFailure,
     ]
 
   }
@@ -955,6 +1053,9 @@ package nonisolated struct WireRegister: Sendable {
   // methods supported on all messages.
 
   package var level: WireLevel = .unspecified
+
+  /// unless 0: as this logon of the same connection, instead of as the caller
+  package var logon: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1209,6 +1310,50 @@ package nonisolated struct WireSessionList: Sendable {
   package init() {}
 }
 
+/// Logs an account on. The password comes along as the one descriptor: a memfd of its 1 to 256 bytes, sealed
+/// against writing, shrinking and growing, so that it is in no message. Answered with Captured: it is held, acted
+/// as and closed as a capture is, and the session ends when it is closed. At level Impersonation.
+package nonisolated struct WireLogonUser: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// a user's, of any form of name, or a SID
+  package var account: String = String()
+
+  package var type: WireLogonType = .unspecified
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Sets an account's password, which comes along as for LogonUser, or without a descriptor takes it away.
+package nonisolated struct WirePasswordSet: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var account: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Ends a logon session: for administrators, for who is logged on by it, and for who logged that one on.
+package nonisolated struct WireSessionEnd: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var session: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 /// How the authority is. What only administrators are told is empty for others.
 package nonisolated struct WireStatus: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -1244,9 +1389,21 @@ package nonisolated struct WireAuthorityStatus: Sendable {
   /// what is wrong with it, one sentence; empty: nothing. Administrators only
   package var stateDefect: String = String()
 
+  /// the uid of an authority that is not root
+  package var rootless: UInt32 {
+    get {_rootless ?? 0}
+    set {_rootless = newValue}
+  }
+  /// Returns true if `rootless` has been explicitly set.
+  package var hasRootless: Bool {self._rootless != nil}
+  /// Clears the value of `rootless`. Subsequent reads from it will return its default value.
+  package mutating func clearRootless() {self._rootless = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _rootless: UInt32? = nil
 }
 
 package nonisolated struct WireSidName: Sendable {
@@ -1413,6 +1570,9 @@ package nonisolated struct WireLaunched: Sendable {
 
   package var unixGroups: [UInt32] = []
 
+  /// the process that takes the listener and reads the service's memory
+  package var mediator: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1506,6 +1666,9 @@ package nonisolated struct WireAccountRecord: Sendable {
   package var hasIntegrity: Bool {self._integrity != nil}
   /// Clears the value of `integrity`. Subsequent reads from it will return its default value.
   package mutating func clearIntegrity() {self._integrity = nil}
+
+  /// it has one; told to administrators, and not asked for
+  package var password: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1827,7 +1990,11 @@ nonisolated extension WireLevel: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension WireSessionKind: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SESSION_KIND_UNSPECIFIED\0\u{1}SESSION_KIND_UNIX\0\u{1}SESSION_KIND_SERVICE\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SESSION_KIND_UNSPECIFIED\0\u{1}SESSION_KIND_UNIX\0\u{1}SESSION_KIND_SERVICE\0\u{2}D\u{1}SESSION_KIND_NETWORK_LOGON\0\u{1}SESSION_KIND_INTERACTIVE_LOGON\0\u{1}SESSION_KIND_BATCH_LOGON\0\u{1}SESSION_KIND_SERVICE_LOGON\0")
+}
+
+nonisolated extension WireLogonType: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0LOGON_TYPE_UNSPECIFIED\0\u{2}\u{2}LOGON_TYPE_INTERACTIVE\0\u{1}LOGON_TYPE_NETWORK\0\u{1}LOGON_TYPE_BATCH\0\u{1}LOGON_TYPE_SERVICE\0")
 }
 
 nonisolated extension WireElevation: SwiftProtobuf._ProtoNameProviding {
@@ -1840,7 +2007,7 @@ nonisolated extension WireAccountKind: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Request"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}\u{1c}logon_user\0\u{3}password_set\0\u{3}session_end\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2175,6 +2342,45 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.body = .status(v)
         }
       }()
+      case 70: try {
+        var v: WireLogonUser?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .logonUser(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .logonUser(v)
+        }
+      }()
+      case 71: try {
+        var v: WirePasswordSet?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .passwordSet(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .passwordSet(v)
+        }
+      }()
+      case 72: try {
+        var v: WireSessionEnd?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .sessionEnd(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .sessionEnd(v)
+        }
+      }()
       default: break
       }
     }
@@ -2291,6 +2497,18 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
     case .status?: try {
       guard case .status(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 42)
+    }()
+    case .logonUser?: try {
+      guard case .logonUser(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 70)
+    }()
+    case .passwordSet?: try {
+      guard case .passwordSet(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 71)
+    }()
+    case .sessionEnd?: try {
+      guard case .sessionEnd(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 72)
     }()
     case nil: break
     }
@@ -2722,7 +2940,7 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
 }
 
 nonisolated extension WireRefusal.Reason: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNSPECIFIED\0\u{1}BAD_REQUEST\0\u{1}ACCESS_DENIED\0\u{1}NOT_FOUND\0\u{1}ALREADY_EXISTS\0\u{1}LIMIT\0\u{1}NO_PRIVILEGE\0\u{1}INTEGRITY\0\u{1}RESTRICTED\0\u{1}PEER_GONE\0\u{1}NOT_LOCAL\0\u{1}WRONG_NAMESPACE\0\u{1}ALREADY_ATTACHED\0\u{1}UNSUPPORTED\0\u{1}INTERNAL\0\u{1}CONFLICT\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNSPECIFIED\0\u{1}BAD_REQUEST\0\u{1}ACCESS_DENIED\0\u{1}NOT_FOUND\0\u{1}ALREADY_EXISTS\0\u{1}LIMIT\0\u{1}NO_PRIVILEGE\0\u{1}INTEGRITY\0\u{1}RESTRICTED\0\u{1}PEER_GONE\0\u{1}NOT_LOCAL\0\u{1}WRONG_NAMESPACE\0\u{1}ALREADY_ATTACHED\0\u{1}UNSUPPORTED\0\u{1}INTERNAL\0\u{1}CONFLICT\0\u{2}7LOGON_FAILURE\0")
 }
 
 nonisolated extension WireAttach: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -3054,7 +3272,7 @@ nonisolated extension WireCapturedToken: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireRegister: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Register"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}level\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}level\0\u{2}E\u{1}logon\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3063,6 +3281,7 @@ nonisolated extension WireRegister: SwiftProtobuf.Message, SwiftProtobuf._Messag
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularEnumField(value: &self.level) }()
+      case 70: try { try decoder.decodeSingularUInt64Field(value: &self.logon) }()
       default: break
       }
     }
@@ -3072,11 +3291,15 @@ nonisolated extension WireRegister: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.level != .unspecified {
       try visitor.visitSingularEnumField(value: self.level, fieldNumber: 1)
     }
+    if self.logon != 0 {
+      try visitor.visitSingularUInt64Field(value: self.logon, fieldNumber: 70)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireRegister, rhs: WireRegister) -> Bool {
     if lhs.level != rhs.level {return false}
+    if lhs.logon != rhs.logon {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3588,6 +3811,101 @@ nonisolated extension WireSessionList: SwiftProtobuf.Message, SwiftProtobuf._Mes
   }
 }
 
+nonisolated extension WireLogonUser: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".LogonUser"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}account\0\u{1}type\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.account) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.type) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.account.isEmpty {
+      try visitor.visitSingularStringField(value: self.account, fieldNumber: 1)
+    }
+    if self.type != .unspecified {
+      try visitor.visitSingularEnumField(value: self.type, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireLogonUser, rhs: WireLogonUser) -> Bool {
+    if lhs.account != rhs.account {return false}
+    if lhs.type != rhs.type {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePasswordSet: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PasswordSet"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}account\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.account) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.account.isEmpty {
+      try visitor.visitSingularStringField(value: self.account, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePasswordSet, rhs: WirePasswordSet) -> Bool {
+    if lhs.account != rhs.account {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSessionEnd: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SessionEnd"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}session\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.session) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.session != 0 {
+      try visitor.visitSingularUInt64Field(value: self.session, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSessionEnd, rhs: WireSessionEnd) -> Bool {
+    if lhs.session != rhs.session {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Status"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
@@ -3609,7 +3927,7 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireAuthorityStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AuthorityStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}process\0\u{1}since\0\u{3}other_namespaces\0\u{3}unavailable_roots\0\u{1}state\0\u{3}state_defect\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}process\0\u{1}since\0\u{3}other_namespaces\0\u{3}unavailable_roots\0\u{1}state\0\u{3}state_defect\0\u{2}?rootless\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3624,12 +3942,17 @@ nonisolated extension WireAuthorityStatus: SwiftProtobuf.Message, SwiftProtobuf.
       case 5: try { try decoder.decodeRepeatedStringField(value: &self.unavailableRoots) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.state) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.stateDefect) }()
+      case 70: try { try decoder.decodeSingularUInt32Field(value: &self._rootless) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.version.isEmpty {
       try visitor.visitSingularStringField(value: self.version, fieldNumber: 1)
     }
@@ -3651,6 +3974,9 @@ nonisolated extension WireAuthorityStatus: SwiftProtobuf.Message, SwiftProtobuf.
     if !self.stateDefect.isEmpty {
       try visitor.visitSingularStringField(value: self.stateDefect, fieldNumber: 7)
     }
+    try { if let v = self._rootless {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 70)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3662,6 +3988,7 @@ nonisolated extension WireAuthorityStatus: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.unavailableRoots != rhs.unavailableRoots {return false}
     if lhs.state != rhs.state {return false}
     if lhs.stateDefect != rhs.stateDefect {return false}
+    if lhs._rootless != rhs._rootless {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3947,7 +4274,7 @@ nonisolated extension WireLaunch: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireLaunched: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Launched"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}unix_user\0\u{3}unix_group\0\u{3}unix_groups\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}unix_user\0\u{3}unix_group\0\u{3}unix_groups\0\u{2}C\u{1}mediator\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3958,6 +4285,7 @@ nonisolated extension WireLaunched: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.unixUser) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.unixGroup) }()
       case 3: try { try decoder.decodeRepeatedUInt32Field(value: &self.unixGroups) }()
+      case 70: try { try decoder.decodeSingularUInt32Field(value: &self.mediator) }()
       default: break
       }
     }
@@ -3973,6 +4301,9 @@ nonisolated extension WireLaunched: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if !self.unixGroups.isEmpty {
       try visitor.visitPackedUInt32Field(value: self.unixGroups, fieldNumber: 3)
     }
+    if self.mediator != 0 {
+      try visitor.visitSingularUInt32Field(value: self.mediator, fieldNumber: 70)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3980,6 +4311,7 @@ nonisolated extension WireLaunched: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.unixUser != rhs.unixUser {return false}
     if lhs.unixGroup != rhs.unixGroup {return false}
     if lhs.unixGroups != rhs.unixGroups {return false}
+    if lhs.mediator != rhs.mediator {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4082,7 +4414,7 @@ nonisolated extension WireNames: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireAccountRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AccountRecord"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}kind\0\u{1}sid\0\u{3}unix_id\0\u{3}unix_group\0\u{1}privileges\0\u{1}groups\0\u{1}integrity\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}kind\0\u{1}sid\0\u{3}unix_id\0\u{3}unix_group\0\u{1}privileges\0\u{1}groups\0\u{1}integrity\0\u{2}>password\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4098,6 +4430,7 @@ nonisolated extension WireAccountRecord: SwiftProtobuf.Message, SwiftProtobuf._M
       case 6: try { try decoder.decodeRepeatedStringField(value: &self.privileges) }()
       case 7: try { try decoder.decodeRepeatedStringField(value: &self.groups) }()
       case 8: try { try decoder.decodeSingularUInt32Field(value: &self._integrity) }()
+      case 70: try { try decoder.decodeSingularBoolField(value: &self.password) }()
       default: break
       }
     }
@@ -4132,6 +4465,9 @@ nonisolated extension WireAccountRecord: SwiftProtobuf.Message, SwiftProtobuf._M
     try { if let v = self._integrity {
       try visitor.visitSingularUInt32Field(value: v, fieldNumber: 8)
     } }()
+    if self.password != false {
+      try visitor.visitSingularBoolField(value: self.password, fieldNumber: 70)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4144,6 +4480,7 @@ nonisolated extension WireAccountRecord: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.privileges != rhs.privileges {return false}
     if lhs.groups != rhs.groups {return false}
     if lhs._integrity != rhs._integrity {return false}
+    if lhs.password != rhs.password {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -15,7 +15,7 @@ struct AccountCommand: ParsableCommand {
             """,
         subcommands: [
             Add.self, Remove.self, List.self, Show.self, Grant.self, Revoke.self, Join.self, Leave.self,
-            Integrity.self,
+            Integrity.self, Password.self,
         ])
 
     /// An integrity level by name.
@@ -42,8 +42,12 @@ struct AccountCommand: ParsableCommand {
                   guise account add staff --group --gid 2000
                   guise account add files --service --uid 900 --grant SeImpersonatePrivilege
 
+                  pass alice | guise account add alice --password-stdin
+
                 The uid says which Unix user the account is; each belongs to one account at
-                most. A service needs one of its own, to run under.
+                most. A service needs one of its own, to run under, unless the authority runs
+                without root. A user without one is logged on by password, and for the kernel
+                is nobody.
                 """)
 
         enum Kind: String, EnumerableFlag {
@@ -76,15 +80,15 @@ struct AccountCommand: ParsableCommand {
         var groups: [String] = []
         @Option(help: "How far its tokens are trusted, if not as others of its kind.")
         var integrity: Level?
+        @Flag(help: "Read a password to log the user on by, one line, from standard input.")
+        var passwordStdin = false
         @OptionGroup var output: OutputOptions
         @OptionGroup var runtime: RuntimeOptions
 
         func validate() throws {
+            if kind != .user, passwordStdin { throw ValidationError("Only users are logged on by password.") }
             if kind == .group, integrity != nil { throw ValidationError("A group has no integrity level.") }
             if kind == .group, uid != nil { throw ValidationError("A group has no uid: say --gid.") }
-            if kind == .service, uid == nil {
-                throw ValidationError("A service needs a uid of its own: say --uid.")
-            }
             if kind == .user, gid != nil, uid == nil {
                 throw ValidationError("A primary gid is of no use without a uid: say --uid too.")
             }
@@ -104,7 +108,16 @@ struct AccountCommand: ParsableCommand {
         }
 
         func run() throws {
-            try AccountCommand.show(try runtime.connect().call(.accountAdd(request)), as: output)
+            let password = passwordStdin ? try SecretInput.line() : nil
+            let authority = try runtime.connect()
+            let added = try authority.call(.accountAdd(request))
+            do {
+                try password?.send(.passwordSet(.with { $0.account = name }), to: authority)
+            } catch {
+                _ = try? authority.call(.accountRemove(.with { $0.name = name }))
+                throw error
+            }
+            try AccountCommand.show(added, as: output)
         }
     }
 
@@ -292,6 +305,44 @@ struct AccountCommand: ParsableCommand {
         func run() throws {
             try AccountCommand.change(name, runtime, output) {
                 if let level { $0.level = level.rid } else { $0.usualIntegrity = true }
+            }
+        }
+    }
+
+    struct Password: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Set the password by which a user is logged on.",
+            discussion: """
+                Examples:
+                  guise account password alice
+                  pass alice | guise account password alice --stdin
+                  guise account password alice --remove
+
+                Asks twice on the terminal, without echo. It is for logons at this authority
+                alone, and has nothing to do with the machine's own passwords. Without one
+                nobody is logged on as the user; sessions that there are go on until they end
+                (guise session end).
+                """)
+
+        @Argument(help: "The user.")
+        var name: String
+        @Flag(help: "Read it, one line, from standard input.")
+        var stdin = false
+        @Flag(help: "Take it away: nobody is logged on by it any more.")
+        var remove = false
+        @OptionGroup var runtime: RuntimeOptions
+
+        func validate() throws {
+            if stdin, remove { throw ValidationError("Say --stdin or --remove.") }
+        }
+
+        func run() throws {
+            let request = WireRequest.OneOf_Body.passwordSet(.with { $0.account = name })
+            if remove {
+                _ = try runtime.connect().call(request)
+            } else {
+                let password = stdin ? try SecretInput.line() : try SecretInput.new(for: name)
+                try password.send(request, to: try runtime.connect())
             }
         }
     }

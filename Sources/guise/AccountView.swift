@@ -12,6 +12,7 @@ struct AccountView: Encodable {
     let privileges: [String]
     let groups: [String]
     let integrity: String?
+    let password: Bool
 
     init(_ record: WireAccountRecord) {
         name = record.name
@@ -25,6 +26,7 @@ struct AccountView: Encodable {
         }
         privileges = record.privileges
         groups = record.groups
+        password = record.password
         integrity = record.hasIntegrity ? IntegrityLevel(rawValue: record.integrity).description : nil
     }
 
@@ -35,6 +37,7 @@ struct AccountView: Encodable {
         if let uid { Tool.say("Unix User: \(uid)") }
         if let gid { Tool.say("Unix Group: \(gid)") }
         if let integrity { Tool.say("Integrity: \(integrity)") }
+        if password { Tool.say("Password: yes") }
         if !groups.isEmpty { Tool.say("Groups: " + groups.map(visible).joined(separator: ", ")) }
         if !privileges.isEmpty { Tool.say("Privileges: " + privileges.joined(separator: ", ")) }
     }

@@ -21,7 +21,8 @@ struct GuiseCommand: ParsableCommand {
             """,
         version: guiseVersion,
         subcommands: [
-            Run.self, AccountCommand.self, RootCommand.self, AuditCommand.self, DoctorCommand.self,
+            Run.self, AccountCommand.self, SessionCommand.self, RootCommand.self, AuditCommand.self,
+            DoctorCommand.self,
         ])
 
     static func main() { Tool.main(GuiseCommand.self, name: "guise") }

@@ -15,6 +15,10 @@ struct GuisedCommand: AsyncParsableCommand {
             Runs in the foreground and logs to standard error. Tells systemd when it is ready, if asked to
             ($NOTIFY_SOCKET), and stops on SIGTERM or SIGINT.
 
+            As root it acts for every user of the machine. As any other user it needs no
+            privilege, starts services of that user's own, and acts for clients under
+            managed roots alone.
+
             Examples:
               guised
               guised --state /tmp/state --runtime /tmp/runtime
@@ -24,11 +28,18 @@ struct GuisedCommand: AsyncParsableCommand {
             """,
         version: guiseVersion)
 
-    @Option(help: ArgumentHelp("Where the accounts are kept.", valueName: "dir"), completion: .directory)
-    var state = "/var/lib/guise"
+    @Option(
+        help: ArgumentHelp(
+            "Where the accounts are kept (else /var/lib/guise; without root $XDG_STATE_HOME/guise or ~/.local/state/guise).",
+            valueName: "dir"), completion: .directory)
+    var state: String?
 
-    @Option(help: ArgumentHelp("Where the socket is made.", valueName: "dir"), completion: .directory)
-    var runtime = "/run/guise"
+    @Option(
+        help: ArgumentHelp(
+            "Where the socket is made (else /run/guise; without root $XDG_RUNTIME_DIR/guise).",
+            valueName: "dir"),
+        completion: .directory)
+    var runtime: String?
 
     @Option(
         help: ArgumentHelp("How large a file of the audit log grows, in MiB.", valueName: "size"))
@@ -52,6 +63,13 @@ struct GuisedCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let usual = AuthorityProcess.usualDirectories()
+        guard let state = state ?? usual.state else {
+            throw ValidationError("$HOME is not set: say --state.")
+        }
+        guard let runtime = runtime ?? usual.runtime else {
+            throw ValidationError("$XDG_RUNTIME_DIR is not set: say --runtime.")
+        }
         do {
             try await AuthorityProcess.run(
                 state: state, runtime: runtime,

@@ -225,3 +225,7 @@ int test_tree_next(void *tree) {
 }
 
 void test_tree_close(void *tree) { fts_close(tree); }
+
+bool test_contains(const void *bytes, size_t count, const void *wanted, size_t length) {
+    return memmem(bytes, count, wanted, length) != NULL;
+}

@@ -42,7 +42,7 @@ struct PortTests {
                 #expect(try client.ask("bind-port \(type) \(address):81").errno == EADDRINUSE)
                 // The client holds nothing.
                 #expect(try client.acting("bind-port \(type) \(address):82").errno == EACCES)
-                try stage.waitForLog("call denied", "call=bind ", Self.privilege)
+                try stage.waitForAudit("access-denied", "\"bind\"", Self.privilege)
                 #expect(try client.acting("bind-port \(type) \(address):0").number ?? 0 >= 1024)
                 #expect(try client.acting("bind-port \(type) \(address):2049").number == 2049)
             }

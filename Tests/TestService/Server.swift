@@ -11,6 +11,9 @@ enum Server {
     /// Sockets and connections that were given a name, for other threads to use.
     static let named = Mutex<[String: Shared]>([:])
 
+    /// Accounts that were logged on, by the names that the commands gave them.
+    static let logons = Mutex<[String: Logon]>([:])
+
     /// Connections to other services, kept open until the process ends.
     static let kept = Mutex<[Connection]>([])
 

@@ -43,7 +43,8 @@ struct ArgumentTests {
         "that make no sense are refused before anything is asked",
         arguments: [
             ["account", "add"], ["account", "add", "x", "--group", "--uid", "3"],
-            ["account", "add", "x", "--service"], ["account", "add", "x", "--user", "--group"],
+            ["account", "add", "x", "--service", "--uid", "9", "--password-stdin"],
+            ["account", "add", "x", "--user", "--group"],
             ["account", "add", "x", "--gid", "3"], ["account", "add", "x", "--uid", "-1"],
             ["account", "add", "x", "--uid", "4294967296"], ["account", "grant", "x"],
             ["account", "frobnicate"],

@@ -33,6 +33,7 @@
 #include "CGuiseFilter.h"
 #include "CGuiseFlags.h"
 #include "CGuiseNotification.h"
+#include "CGuisePassword.h"
 #include "CGuiseProcess.h"
 #include "CGuiseProbe.h"
 #include "CGuiseRing.h"

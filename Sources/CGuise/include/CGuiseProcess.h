@@ -38,6 +38,12 @@ ssize_t guise_xattr_get_at(int directory, const char *path, const char *name, vo
 // is_new: -EEXIST where there is one already.
 int guise_xattr_set(int descriptor, const char *name, const void *bytes, size_t length, bool is_new);
 
+// Lets a process look into this one where the Yama security module asks to be told (PR_SET_PTRACER). Nothing to be done
+// where there is no such module.
+void guise_allow_tracer(int32_t pid);
+// Lets no process of the same user look into this one (PR_SET_DUMPABLE).
+int guise_refuse_tracers(void);
+
 int guise_memfd_sealed(const char *name, size_t size);   // of this size for ever, F_SEAL_SHRINK | F_SEAL_GROW
 bool guise_is_procfs(int descriptor);
 bool guise_is_pidfs(int descriptor);

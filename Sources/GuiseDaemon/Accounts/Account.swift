@@ -22,6 +22,8 @@ package struct Account: Sendable, Hashable {
     package let groups: [SID]
     /// How far its tokens are trusted; `nil` means as far as others of its kind. A group has none.
     package let integrity: IntegrityLevel?
+    /// Whether it can be logged on by a password.
+    package var hasPassword = false
 
     /// The levels that an account can be given.
     static let integrityLevels: [IntegrityLevel] = [.untrusted, .low, .medium, .high, .system]

@@ -56,6 +56,18 @@ enum AccountDatabase {
         try accounts(database, machine, where: "account.sid = ?", [sid.description]).first
     }
 
+    /// Reads the hash of an account's password; `nil` when it has none.
+    static func passwordHash(_ sid: SID, _ database: Database) throws -> PasswordHash? {
+        let text = try String.fetchOne(
+            database, sql: "SELECT hash FROM password WHERE account = ?", arguments: [sid.description])
+        return try text.map { text in
+            guard let hash = PasswordHash(text) else {
+                throw Damage(what: "a password's hash is none of ours")
+            }
+            return hash
+        }
+    }
+
     /// Reads every managed root.
     static func roots(_ database: Database) throws -> [ManagedRoot] {
         try Row.fetchAll(database, sql: "SELECT path, sddl FROM root").map { row in
@@ -83,6 +95,12 @@ enum AccountDatabase {
         for row in try rows("container", "JOIN membership ON membership.member = account.sid") {
             groups[try sid(row, 0), default: []].append(try sid(row, 1))
         }
+        var withPassword: Set<SID> = []
+        for row in try rows("password.hash", "JOIN password ON password.account = account.sid") {
+            // What costs more than ours do could take all memory and time of the authority.
+            guard PasswordHash(row[1]) != nil else { throw Damage(what: "a password's hash is none of ours") }
+            withPassword.insert(try sid(row, 0))
+        }
         return try rows("account.name, kind, unix_id, unix_group, integrity", "").map { row in
             let accountSID = try sid(row, 0)
             guard let kind = Account.Kind(rawValue: row[2]) else {
@@ -92,9 +110,12 @@ enum AccountDatabase {
                 sid: accountSID, name: row[1], kind: kind,
                 unixID: try unixID(row, 3), unixGroup: try unixID(row, 4),
                 privileges: privileges[accountSID] ?? [], groups: (groups[accountSID] ?? []).sorted(),
-                integrity: try integrity(row, 5))
+                integrity: try integrity(row, 5), hasPassword: withPassword.contains(accountSID))
             guard isPlausible(account, machine) else {
                 throw Damage(what: "\(quoted(account.name)) cannot have the SID \(accountSID)")
+            }
+            guard !account.hasPassword || account.kind == .user else {
+                throw Damage(what: "\(quoted(account.name)) is no user and has a password")
             }
             return account
         }
@@ -170,6 +191,8 @@ enum AccountDatabase {
             try database.execute(sql: "PRAGMA synchronous = FULL")
             // Damage is to be found, and a crafted schema to have no side effects.
             try database.execute(sql: "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF")
+            // What is deleted is overwritten: passwords' hashes are among it.
+            try database.execute(sql: "PRAGMA secure_delete = ON")
         }
         return configuration
     }

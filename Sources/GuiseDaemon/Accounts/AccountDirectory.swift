@@ -142,4 +142,10 @@ package final class AccountDirectory: Sendable {
     package func unixGroups(of account: SID) -> [UInt32] {
         groups(holding: [account]).compactMap(\.unixID).sorted()
     }
+
+    /// Whom the kernel takes a service for; without root the authority's own user. `nil` when it has no Unix user.
+    func credentials(ofService account: Account) -> UnixCredentials? {
+        guard let uid = account.unixID else { return AuthorityUser.isRoot ? nil : AuthorityUser.credentials }
+        return UnixCredentials(uid: uid, gid: account.unixGroup ?? uid, groups: unixGroups(of: account.sid))
+    }
 }

@@ -26,6 +26,8 @@ package enum AccountError: Error, Equatable, CustomStringConvertible {
     case unknownPrivilege(name: String)
     /// An account cannot have that integrity level.
     case invalidIntegrity(name: String, rule: String)
+    /// An account that cannot have a password.
+    case noPassword(name: String)
     /// A managed root with a path that cannot be one.
     case invalidRoot(path: String, rule: String)
     /// No managed root there.
@@ -58,11 +60,13 @@ package enum AccountError: Error, Equatable, CustomStringConvertible {
             "this machine has a \(isGroup ? "group" : "user") \(quoted(name)) with \(isGroup ? "gid" : "uid") "
                 + "\(id): say which Unix id the account is to have"
         case .unixIDNeeded(let name):
-            "the service \(quoted(name)) needs a uid of its own to run under"
+            "the service \(quoted(name)) needs a uid of its own to run under: say --uid"
         case .groupHasNoPrimaryGroup(let name):
             "\(quoted(name)) is a group and has no primary group"
         case .invalidIntegrity(let name, let rule):
             "\(quoted(name)) cannot have that integrity level: \(rule)"
+        case .noPassword(let name):
+            "\(quoted(name)) cannot have a password: only users are logged on by one"
         case .unknownPrivilege(let name):
             "there is no privilege \(quoted(name))"
         case .invalidRoot(let path, let rule):

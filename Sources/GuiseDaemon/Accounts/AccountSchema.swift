@@ -6,7 +6,7 @@ enum AccountSchema {
     /// "Guis": marks the file as ours (`PRAGMA application_id`).
     static let applicationID: Int = 0x4775_6973
     /// Raised with every migration (`PRAGMA user_version`), so that an older Guise knows to keep off.
-    static let version = 2
+    static let version = 3
     /// The first RID of accounts that people make.
     static let firstRID: Int64 = 1000
 
@@ -41,6 +41,16 @@ enum AccountSchema {
                             OR kind <> 2 AND integrity IN (0, 4096, 8192, 12288, 16384))
                     """)
             try database.execute(sql: "PRAGMA user_version = 2")
+        }
+        migrator.registerMigration("passwords") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE password (
+                        account TEXT PRIMARY KEY REFERENCES account ON DELETE CASCADE,
+                        hash TEXT NOT NULL
+                    ) STRICT, WITHOUT ROWID
+                    """)
+            try database.execute(sql: "PRAGMA user_version = 3")
         }
         return migrator
     }

@@ -114,13 +114,15 @@ package final class AccountStore: Sendable {
     /// - Returns: the account as it was.
     @discardableResult
     package func remove(name: String) throws(AccountError) -> Account {
-        try change { database, before in
+        let account = try change { database, before in
             let account = try before.requireAccount(named: name)
             guard !account.isBuiltIn else { throw AccountError.builtIn(name: account.name) }
             try database.execute(
                 sql: "DELETE FROM account WHERE sid = ?", arguments: [account.sid.description])
             return Changed(account, touched: [account.sid] + before.members(of: account.sid).map(\.sid))
         }.result
+        if account.hasPassword { emptyLog() }
+        return account
     }
 
     /// Changes privileges, memberships and integrity, all or nothing; what is already so is no error.
@@ -160,6 +162,47 @@ package final class AccountStore: Sendable {
         }
         guard let account = after.account(sid: sid) else { throw .unknownAccount(name: name) }
         return account
+    }
+
+    /// Sets the hash of a user's password, or takes it away, so that nobody is logged on by it any more.
+    @discardableResult
+    package func setPassword(_ hash: PasswordHash?, of name: String) throws(AccountError) -> Account {
+        let (after, sid) = try change { database, before in
+            let account = try before.requireAccount(named: name)
+            guard account.kind == .user else { throw AccountError.noPassword(name: account.name) }
+            if let hash {
+                try database.execute(
+                    sql: """
+                        INSERT INTO password (account, hash) VALUES (?, ?)
+                        ON CONFLICT (account) DO UPDATE SET hash = excluded.hash
+                        """,
+                    arguments: [account.sid.description, hash.text])
+            } else {
+                try database.execute(
+                    sql: "DELETE FROM password WHERE account = ?", arguments: [account.sid.description])
+            }
+            return Changed(account.sid, touched: [account.sid])
+        }
+        emptyLog()
+        guard let account = after.account(sid: sid) else { throw .unknownAccount(name: name) }
+        return account
+    }
+
+    /// The hash of an account's password; `nil` when it has none. Reads the database.
+    package func passwordHash(of sid: SID) throws(AccountError) -> PasswordHash? {
+        do {
+            return try database.withLock { queue in
+                try queue.read { try AccountDatabase.passwordHash(sid, $0) }
+            }
+        } catch { throw .storage(detail: "\(error)") }
+    }
+
+    /// Earlier pages, with what was overwritten since, leave the write-ahead log. Whoever reads the database at this
+    /// moment puts that off until the next time.
+    private func emptyLog() {
+        database.withLock { queue in
+            _ = try? queue.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+        }
     }
 
     /// Remembers a managed root. A path that is one already gets the new descriptor.
@@ -280,7 +323,8 @@ package final class AccountStore: Sendable {
         let native =
             isGroup ? UnixNames.groupID(named: proposal.name) : UnixNames.userID(named: proposal.name)
         if let native { throw .ambiguousUnixName(name: proposal.name, id: native, isGroup: isGroup) }
-        if proposal.kind == .service { throw .unixIDNeeded(name: proposal.name) }
+        // Without root all run as the authority's own user.
+        if proposal.kind == .service, AuthorityUser.isRoot { throw .unixIDNeeded(name: proposal.name) }
     }
 }
 

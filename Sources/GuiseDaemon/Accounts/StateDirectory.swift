@@ -75,6 +75,8 @@ package struct StateDirectory: ~Copyable, Sendable {
         let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
         var descriptor = open(path, flags)
         if descriptor < 0, errno == ENOENT {
+            // Without root it is a user's own, whose home may have none of the folders above it yet.
+            if !AuthorityUser.isRoot { makeAncestors(of: path) }
             guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
                 throw .system(path: path, operation: "make", errno: errno)
             }
@@ -82,6 +84,13 @@ package struct StateDirectory: ~Copyable, Sendable {
         }
         guard descriptor >= 0 else { throw explainOpenFailure(path, errno) }
         return descriptor
+    }
+
+    /// As far as they are missing; what cannot be made shows when the directory itself is.
+    private static func makeAncestors(of path: String) {
+        for (index, byte) in path.utf8.enumerated() where byte == 0x2F && index > 0 {
+            mkdir(String(decoding: path.utf8.prefix(index), as: UTF8.self), 0o700)
+        }
     }
 
     private static func explainOpenFailure(_ path: String, _ error: Int32) -> StateError {

@@ -25,6 +25,8 @@ package struct AuditEvent: Sendable {
         case privilegeUsed = "privilege-used"
         case logon
         case logonFailed = "logon-failed"
+        /// Somebody ended a logon session.
+        case sessionEnded = "session-ended"
         case accountChanged = "account-changed"
         case rootChanged = "root-changed"
         case descriptorChanged = "descriptor-changed"

@@ -103,8 +103,7 @@ package struct AuditJournal {
         case .accessDenied, .impersonationRefused, .logonFailed: 4
         case .privilegeUsed, .accountChanged, .rootChanged, .descriptorChanged, .accessAudited: 5
         case .authorityStarted, .authorityStopped, .serviceStarted, .serviceEnded, .impersonation,
-            .connection,
-            .logon:
+            .connection, .logon, .sessionEnded:
             6
         }
     }

@@ -22,6 +22,8 @@ final class Registrations: Sendable {
         /// The most that the process allows.
         let level: ImpersonationLevel
         let isAnnounced: Bool
+        /// Whether it stands for an account that the process logged on, whoever connects it.
+        var isLogon = false
         /// The user for whom it counts.
         let user: UInt32
         /// Whom the connection stands for if it is the authority that made it.
@@ -48,7 +50,14 @@ final class Registrations: Sendable {
     // MARK: Announced by clients
 
     /// Announces the level of a socket that is not connected yet, and marks the socket.
-    func add(_ socket: Int32, process: UInt64, logon: Logon, level: ImpersonationLevel) throws(Refused) {
+    ///
+    /// - Parameters:
+    ///   - logon: whom the connection stands for: the process, or an account that it logged on.
+    ///   - user: for whom it counts.
+    func add(
+        _ socket: Int32, process: UInt64, logon: Logon, level: ImpersonationLevel, user: UInt32,
+        isLogon: Bool = false
+    ) throws(Refused) {
         guard guise_socket_domain(socket) == AF_UNIX else {
             throw Refused(.notLocal, "the descriptor is not a Unix socket")
         }
@@ -58,13 +67,12 @@ final class Registrations: Sendable {
         }
         let registration = Registration(
             inode: guise_socket_inode(socket), process: process, logon: logon, level: level,
-            isAnnounced: true,
-            user: logon.credentials.uid)
+            isAnnounced: true, isLogon: isLogon, user: user)
         let cookie = guise_socket_cookie(socket)
         guard cookie != 0, registration.inode != 0 else {
             throw Refused(.internal, "the kernel gives the socket no cookie")
         }
-        sweepIfFull(logon.credentials.uid, Self.largestCountPerUser)
+        sweepIfFull(user, Self.largestCountPerUser)
         let refusal = state.withLock { state -> Refused? in
             guard state.byCookie[cookie] == nil else {
                 return Refused(.alreadyExists, "the socket's level was announced already; it cannot change")
@@ -72,7 +80,7 @@ final class Registrations: Sendable {
             guard state.insert(registration, cookie, limit: Self.largestCountPerUser) else {
                 return Refused(
                     .limit,
-                    "user \(logon.credentials.uid) has \(Self.largestCountPerUser) announced connections open"
+                    "user \(user) has \(Self.largestCountPerUser) announced connections open"
                         + " already")
             }
             return nil
@@ -142,7 +150,12 @@ final class Registrations: Sendable {
         }
         state.withLock { state in
             guard var registration = state.byCookie[cookie] else { return }
-            registration.carried = client(registration.isAnnounced ? registration.level : nil)
+            let carried = client(registration.isAnnounced ? registration.level : nil)
+            registration.carried =
+                registration.isLogon
+                ? PeerCapture.Client(
+                    pid: carried.pid, token: registration.logon.token.token,
+                    credentials: registration.logon.credentials, level: registration.level) : carried
             if !registration.isAnnounced { (registration.process, registration.logon) = (process, logon) }
             state.byCookie[cookie] = registration
         }

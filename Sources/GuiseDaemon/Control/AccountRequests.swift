@@ -79,7 +79,7 @@ package struct AccountRequests: Sendable {
         var page = WireAccountRecords()
         var size = 0
         for account in directory.accounts(after: request.after) {
-            let record = record(of: account, in: directory)
+            let record = record(of: account, in: directory, tellsPasswords: fromAdministrator)
             size += Self.size(of: record)
             guard size <= Self.pageSize || page.accounts.isEmpty else {
                 page.more = true
@@ -128,7 +128,9 @@ package struct AccountRequests: Sendable {
         return set
     }
 
-    private func record(of account: Account, in directory: AccountDirectory? = nil) -> WireAccountRecord {
+    private func record(
+        of account: Account, in directory: AccountDirectory? = nil, tellsPasswords: Bool = true
+    ) -> WireAccountRecord {
         let directory = directory ?? accounts.directory
         return WireAccountRecord.with {
             $0.name = account.name
@@ -143,6 +145,7 @@ package struct AccountRequests: Sendable {
             $0.privileges = account.privileges.map(\.name)
             $0.groups = account.groups.compactMap { directory.account(sid: $0)?.name }
             if let integrity = account.integrity { $0.integrity = integrity.rawValue }
+            $0.password = account.hasPassword && tellsPasswords
         }
     }
 

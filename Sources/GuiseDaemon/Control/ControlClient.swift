@@ -25,13 +25,19 @@ final class ControlClient {
 
     struct Captured {
         let client: PeerCapture.Client
+        /// The session that ends when this is closed, if it is no capture but a logon that the process asked for.
+        var logon: LogonSession?
         /// In milliseconds since 1970.
         let time = WallClock.milliseconds
         var handles: [ImpersonationLevel: ImpersonationHandle] = [:]
+        /// Whose handles they are.
+        weak var attachment: Attachment?
     }
 
-    /// - Parameter socket: an accepted one, which outlives this and is closed by whoever accepted it.
-    init(_ socket: Int32) throws(Refused) {
+    /// - Parameters:
+    ///   - socket: an accepted one, which outlives this and is closed by whoever accepted it.
+    ///   - mayBeOwn: whether the authority's own process may be the client.
+    init(_ socket: Int32, mayBeOwn: Bool) throws(Refused) {
         var peer = guise_peer()
         let error = guise_peer_of(socket, &peer)
         let identity = error == 0 && peer.pidfd >= 0 ? guise_pidfd_identity(peer.pidfd) : 0
@@ -41,8 +47,7 @@ final class ControlClient {
                 .wrongNamespace, "the caller is gone, or in a pid namespace the authority does not see")
         }
         // What asks the authority is a process, as itself; who acts as a client was connected by the authority's hand.
-        // An authority that is not root connects for nobody.
-        guard identity != ProcessDirectory.own || geteuid() != 0 else {
+        guard mayBeOwn || identity != ProcessDirectory.own else {
             throw Refused(
                 .accessDenied, "a thread that impersonates tried to reach the authority as its client")
         }
@@ -57,7 +62,8 @@ final class ControlClient {
     func add(_ captured: Captured) throws(Refused) -> UInt64 {
         guard captures.count < Self.largestCaptureCount else {
             throw Refused(
-                .limit, "process \(pid) holds \(captures.count) captured connections, and may no more")
+                .limit,
+                "process \(pid) holds \(captures.count) captured connections and logons, and may no more")
         }
         lastCapture += 1
         captures[lastCapture] = captured

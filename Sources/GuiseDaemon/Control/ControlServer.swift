@@ -20,7 +20,7 @@ package enum ControlServerError: Error, CustomStringConvertible {
 /// each in microseconds; what takes longer is done by ``Workers``. Nothing that a caller named, and no file that a caller
 /// sent, is touched on this thread: some other user may serve the file system behind it, and never answer.
 package final class ControlServer: @unchecked Sendable {
-    // Sendable by hand: everything but `wake` is used on the control thread alone.
+    // Sendable by hand: everything but `wake`, and what is made for several threads, is used on the control thread alone.
 
     /// The most control connections of one user at once.
     static let largestConnectionCountPerUser = 4096
@@ -37,6 +37,7 @@ package final class ControlServer: @unchecked Sendable {
     private let reports = Mutex<[Report]>([])
     private let isStopping = Atomic(false)
     private let log: Logger
+    private let servesItself: Bool
     private let listener: Int32
     private let poll: Int32
     private let wake: Int32
@@ -58,6 +59,8 @@ package final class ControlServer: @unchecked Sendable {
 
     private enum Report: Sendable {
         case result(of: UInt64, Result<WireResponse.OneOf_Body, Refused>)
+        /// A password was hashed.
+        case hashed(for: UInt64, Requests.Finish)
         /// A connection of the user is closed.
         case closed(UInt32)
     }
@@ -67,8 +70,14 @@ package final class ControlServer: @unchecked Sendable {
     /// - Parameters:
     ///   - audit: takes the record of what is decided.
     ///   - log: for what the operator has to hear at once.
-    package init(runtimeDirectory: String, accounts: AccountStore, audit: Audit, log: Logger) throws {
+    ///   - servesItself: whether this process may be a client of its own, which nobody then takes for a thread that it
+    ///     acts for. For tests without services.
+    package init(
+        runtimeDirectory: String, accounts: AccountStore, audit: Audit, log: Logger,
+        servesItself: Bool = false
+    ) throws {
         self.log = log
+        self.servesItself = servesItself
         path = runtimeDirectory + "/" + ControlPacket.socketName
         SystemThread.prepareInterruption()
         try Self.prepare(runtimeDirectory)
@@ -165,7 +174,7 @@ package final class ControlServer: @unchecked Sendable {
             return
         }
         do throws(Refused) {
-            let client = try ControlClient(socket)
+            let client = try ControlClient(socket, mayBeOwn: servesItself)
             let user = client.credentials.uid
             guard connections[user, default: 0] < Self.largestConnectionCountPerUser else {
                 log.notice("too many control connections", metadata: ["uid": "\(user)"])
@@ -257,6 +266,9 @@ package final class ControlServer: @unchecked Sendable {
             case .lookingUp(let work, let conclusion):
                 try answerLater(client, request.id, within: Self.largestLookUpTime, work, then: conclusion)
                 return
+            case .inLine(let work):
+                try answerInLine(client, request.id, work)
+                return
             }
         } catch {
             response.body = .refusal(error.wire)
@@ -278,14 +290,8 @@ package final class ControlServer: @unchecked Sendable {
         _ client: ControlClient, _ id: UInt64, within limit: Duration? = nil, _ work: @escaping Requests.Work,
         then conclusion: Requests.Conclusion? = nil
     ) throws(Refused) {
-        guard !client.isBusy else {
-            throw Refused(.limit, "the answer to an earlier request is still being worked on; wait for it")
-        }
-        client.isBusy = true
-        lastPending += 1
-        let number = lastPending
         let deadline = limit.map { SuspendingClock().now + $0 }
-        pending[number] = Pending(client: client, request: id, deadline: deadline, conclusion: conclusion)
+        let number = try expect(client, id, by: deadline, then: conclusion)
         workers.run(for: client.credentials.uid) {
             // Nobody waits any more for what waited too long for a worker.
             if let deadline, SuspendingClock().now > deadline { return }
@@ -293,6 +299,36 @@ package final class ControlServer: @unchecked Sendable {
             do throws(Refused) { result = .success(try work(DecisionTrail())) } catch { result = .failure(error) }
             self.report(.result(of: number, result))
         }
+    }
+
+    /// Has an answer worked on in the line of those who hash passwords, and finished on this thread.
+    private func answerInLine(
+        _ client: ControlClient, _ id: UInt64, _ work: @escaping Requests.LineWork
+    ) throws(Refused) {
+        let number = try expect(client, id)
+        do throws(Refused) {
+            try requests.passwords.line.add(client.credentials.uid) {
+                self.report(.hashed(for: number, work()))
+            }
+        } catch {
+            pending[number] = nil
+            client.isBusy = false
+            throw error
+        }
+    }
+
+    /// Notes that an answer is worked on; returns its number.
+    private func expect(
+        _ client: ControlClient, _ id: UInt64, by deadline: SuspendingClock.Instant? = nil,
+        then conclusion: Requests.Conclusion? = nil
+    ) throws(Refused) -> UInt64 {
+        guard !client.isBusy else {
+            throw Refused(.limit, "the answer to an earlier request is still being worked on; wait for it")
+        }
+        client.isBusy = true
+        lastPending += 1
+        pending[lastPending] = Pending(client: client, request: id, deadline: deadline, conclusion: conclusion)
+        return lastPending
     }
 
     /// From any thread.
@@ -313,6 +349,11 @@ package final class ControlServer: @unchecked Sendable {
             switch report {
             case .result(let number, let result):
                 if let pending = pending.removeValue(forKey: number) { finish(pending, result) }
+            case .hashed(let number, let concluding):
+                // Otherwise the process is gone, and nothing has happened.
+                guard let pending = pending.removeValue(forKey: number) else { continue }
+                finish(
+                    pending, Result { () throws(Refused) in try concluding(requests, pending.client) })
             case .closed(let user):
                 connections[user, default: 1] -= 1
                 if connections[user] == 0 { connections[user] = nil }

@@ -146,12 +146,11 @@ struct DescriptorRequests {
         let caller = Caller(
             token: logon.token.token, credentials: logon.credentials, tid: 0, umask: 0, intent: intent)
         let request = OpenRequest(directory: AT_FDCWD, flags: OpenRequest.Flag.path, mode: 0)
-        // An absolute path starts at the top whatever the start is.
-        let nowhere = PathWalk.Place(directory: OwnedDescriptor(-1), root: nil)
         // The thread's own for this once: look-ups of one user are few.
         let files = UnixFiles()
         let walk = PathWalk(files: files, roots: roots, caller: caller, trail: trail)
-        switch walk.find(path.utf8.map(CChar.init(bitPattern:)), from: nowhere, request: request) {
+        let way = path.utf8.map(CChar.init(bitPattern:)).withUnsafeBufferPointer { walk.way($0, request) }
+        switch walk.find(way.path, from: way.start, request: request) {
         case .managed(let object, _): return (object, true)
         case .missing: throw Refused(.notFound, "\(path): \(errnoText(ENOENT))")
         case .failed(let error):

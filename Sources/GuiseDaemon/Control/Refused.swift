@@ -26,7 +26,7 @@ extension Refused {
         let reason: WireRefusal.Reason =
             switch error {
             case .invalidName, .notAGroup, .cycle, .invalidUnixID, .ambiguousUnixName, .unixIDNeeded,
-                .groupHasNoPrimaryGroup, .unknownPrivilege, .invalidIntegrity, .invalidRoot:
+                .groupHasNoPrimaryGroup, .unknownPrivilege, .invalidIntegrity, .noPassword, .invalidRoot:
                 .badRequest
             case .taken: .alreadyExists
             case .unknownAccount, .unknownRoot: .notFound

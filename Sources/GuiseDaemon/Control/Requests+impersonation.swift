@@ -57,8 +57,9 @@ extension Requests {
         return .with(.attached(attached), descriptor: descriptor)
     }
 
-    private func attachment(_ client: ControlClient) throws(Refused) -> Attachment {
-        guard let attachment = client.attachment else {
+    /// The process's attachment, by whichever of its connections it attached.
+    func attachment(_ client: ControlClient) throws(Refused) -> Attachment {
+        guard let attachment = (attached[client.identity] ?? client).attachment else {
             throw Refused(.badRequest, "attach first")
         }
         return attachment
@@ -110,17 +111,27 @@ extension Requests {
     }
 
     /// A handle for acting as a captured client at a level, once every gate was passed.
-    private func handle(
+    func handle(
         _ number: UInt64, at level: ImpersonationLevel, _ client: ControlClient, _ attachment: Attachment
     ) throws(Refused) -> ImpersonationHandle {
         guard var captured = client.captures[number] else {
             throw Refused(.notFound, "there is no capture \(number)")
         }
-        if let known = captured.handles[level] { return known }
+        if captured.attachment === attachment {
+            if let known = captured.handles[level] { return known }
+        } else {
+            // Those of an attachment that is gone are gone with it.
+            (captured.handles, captured.attachment) = ([:], attachment)
+        }
+        let session = context.sessions.session(captured.client.token.logonSession)
+        guard session != nil || level == .anonymous || captured.client.token.isAnonymous else {
+            throw Refused(.accessDenied, "the client's logon session has ended")
+        }
         let token = Token.Impersonation(captured.client.token, level: level)
+        let isOwnLogon = session?.creator == attachment.logon.session.id
         let refusal = ImpersonationGate.impersonationGate(
             service: attachment.logon.token.token, client: token.token, level: level,
-            clientLogonByServiceSession: false)
+            clientLogonByServiceSession: isOwnLogon)
         var event = event(refusal == nil ? .impersonation : .impersonationRefused, client)
         event.user = token.token.user
         event.level = level
@@ -142,7 +153,7 @@ extension Requests {
         context.audit.record(event)
         let takesPrivilege = ImpersonationGate.takesPrivilege(
             service: attachment.logon.token.token, client: token.token, level: level,
-            clientLogonByServiceSession: false)
+            clientLogonByServiceSession: isOwnLogon)
         if takesPrivilege {
             event.kind = .privilegeUsed
             event.privileges = [.impersonate]
@@ -154,10 +165,14 @@ extension Requests {
     }
 
     func closeCapture(_ request: WireCloseCapture, _ client: ControlClient) -> WireResponse.OneOf_Body {
-        if let captured = client.captures.removeValue(forKey: request.capture) {
-            client.attachment?.close(captured.handles.values.map(\.number))
-        }
+        if let captured = client.captures.removeValue(forKey: request.capture) { release(captured) }
         return .done(.init())
+    }
+
+    /// Takes back the handles of a capture, and ends the session of a logon.
+    func release(_ captured: ControlClient.Captured) {
+        captured.attachment?.close(captured.handles.values.map(\.number))
+        if let logon = captured.logon { context.sessions.end(logon.id) }
     }
 
     func capturedToken(
@@ -179,7 +194,21 @@ extension Requests {
         guard let socket, let level = ImpersonationLevel(request.level) else {
             throw Refused(.badRequest, "register needs a socket that is not connected yet, and a level")
         }
-        try registrations.add(socket, process: client.identity, logon: try logon(client), level: level)
+        var logon = try logon(client)
+        if request.logon != 0 {
+            guard let held = client.captures[request.logon], let session = held.logon else {
+                throw Refused(.notFound, "there is no logon \(request.logon)")
+            }
+            guard context.sessions.isAlive(session.id) else {
+                throw Refused(.accessDenied, "the logon session has ended")
+            }
+            logon = Logon(
+                session: session, token: Token.Primary(held.client.token),
+                credentials: held.client.credentials)
+        }
+        try registrations.add(
+            socket, process: client.identity, logon: logon, level: level, user: client.credentials.uid,
+            isLogon: request.logon != 0)
         return .registered(.init())
     }
 }

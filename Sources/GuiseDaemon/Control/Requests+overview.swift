@@ -27,7 +27,9 @@ extension Requests {
             var page = Page<WireConnectionView>()
             // The name service switch is asked once for each client, not for each of its connections.
             var names: [SID: WireSidName] = [:]
-            let rest = captures.filter { $0.key > request.after }.sorted { $0.key < $1.key }
+            let rest = captures.filter { $0.value.logon == nil && $0.key > request.after }.sorted {
+                $0.key < $1.key
+            }
             for (number, captured) in rest {
                 let threads = captured.handles.values.flatMap { acting[$0.number] ?? [] }.sorted()
                 guard thread == 0 || !threads.isEmpty else { continue }
@@ -60,13 +62,15 @@ extension Requests {
 
     /// The logon sessions: all for administrators, one's own for others.
     func sessions(_ request: WireSessions, _ client: ControlClient) throws(Refused) -> Answer {
-        let asking = try logon(client).token.token.user
+        let logon = try logon(client)
+        let (asking, own) = (logon.token.token.user, logon.session.id)
         let seesAll = isAdministrator(client)
         let directory = accounts.directory
         return .later { [sessions = context.sessions] _ throws(Refused) in
             var page = Page<WireSessionView>()
             for session in sessions.list()
-            where session.id > request.after && (seesAll || session.user == asking) {
+            where session.id > request.after && (seesAll || session.user == asking || session.creator == own)
+            {
                 let view = WireSessionView(session, directory)
                 guard page.add(view, size: ControlPacket.size(of: view)) else { break }
             }
@@ -84,7 +88,11 @@ extension Requests {
         status.version = guiseVersion
         status.process = UInt32(bitPattern: getpid())
         status.since = startTime
-        status.otherNamespaces = ["mnt", "pid", "net", "user"].filter { !sameNamespace($0, client.pid) }
+        if !AuthorityUser.isRoot { status.rootless = AuthorityUser.credentials.uid }
+        // Without root other users' cannot be seen, and nothing is started for them.
+        if AuthorityUser.isRoot || AuthorityUser.isOperator(client.credentials) {
+            status.otherNamespaces = ["mnt", "pid", "net", "user"].filter { !sameNamespace($0, client.pid) }
+        }
         status.unavailableRoots = context.roots.list().filter(\.isUnavailable).prefix(8)
             .map { String(decoding: $0.path, as: UTF8.self) }
         guard isAdministrator(client) else { return .now(.status(status)) }
@@ -146,6 +154,10 @@ extension WireSessionView {
             switch session.kind {
             case .unix: .unix
             case .service: .service
+            case .password(.network): .networkLogon
+            case .password(.interactive): .interactiveLogon
+            case .password(.batch): .batchLogon
+            case .password(.service): .serviceLogon
             }
         since = session.since
     }

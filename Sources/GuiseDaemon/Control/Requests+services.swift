@@ -14,7 +14,14 @@ extension Requests {
                 .notFound,
                 "there is no account \"\(request.account)\"; add one with `guise account add --service`")
         }
-        guard client.credentials.isRoot || client.credentials.uid == account.unixID else {
+        let own = AuthorityUser.credentials.uid
+        guard AuthorityUser.isRoot || client.credentials.uid == own && account.unixID ?? own == own else {
+            throw Refused(
+                .accessDenied,
+                "an authority without root starts services of its own user, uid \(own), and of no other")
+        }
+        guard !AuthorityUser.isRoot || client.credentials.isRoot || client.credentials.uid == account.unixID
+        else {
             throw Refused(
                 .accessDenied, "only root, or its own Unix user, may start the service \(account.name)")
         }
@@ -32,13 +39,14 @@ extension Requests {
         }
         let logon: Logon
         do throws(LogonError) {
-            logon = try tokens.serviceLogon(named: request.account)
+            logon = try tokens.serviceLogon(named: request.account, startedBy: client.credentials)
         } catch { throw Refused(error) }
         client.launch = logon
         var launched = WireLaunched()
         launched.unixUser = logon.credentials.uid
         launched.unixGroup = logon.credentials.gid
         launched.unixGroups = logon.credentials.groups
+        launched.mediator = UInt32(bitPattern: getpid())
         return .launched(launched)
     }
 

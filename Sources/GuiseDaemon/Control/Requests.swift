@@ -11,6 +11,11 @@ final class Requests {
     /// What makes the answer once the work is done, on the control thread again.
     typealias Conclusion = () throws(Refused) -> WireResponse.OneOf_Body
 
+    /// What hashes a password, and what is to be done on the control thread then. The caller may be gone by then, and
+    /// nothing has happened.
+    typealias Finish = @Sendable (Requests, ControlClient) throws(Refused) -> WireResponse.OneOf_Body
+    typealias LineWork = @Sendable () -> Finish
+
     enum Answer {
         case now(WireResponse.OneOf_Body)
         /// With a descriptor, which is closed once it was sent.
@@ -20,11 +25,14 @@ final class Requests {
         case later(Work)
         /// Asks a file system that somebody else may serve for what a caller named. Given up when it does not answer.
         case lookingUp(Work, then: Conclusion? = nil)
+        /// In the line of the caller's user.
+        case inLine(LineWork)
     }
 
     let accounts: AccountStore
     let accountRequests: AccountRequests
     let tokens: TokenFactory
+    let passwords: PasswordLogons
     let registrations = Registrations()
     let capture: PeerCapture
     let context: MediationContext
@@ -38,6 +46,7 @@ final class Requests {
         let sessions = LogonSessions()
         accountRequests = AccountRequests(accounts: accounts, sessions: sessions)
         tokens = TokenFactory(accounts: accounts, sessions: sessions)
+        passwords = PasswordLogons(accounts: accounts)
         context = MediationContext(
             roots: ManagedRoots(), sessions: sessions, processes: ProcessDirectory(),
             registrations: registrations, tokens: tokens, audit: audit)
@@ -107,6 +116,9 @@ final class Requests {
         case .connections(let request): return try connections(request, client)
         case .sessions(let request): return try sessions(request, client)
         case .status: return status(client)
+        case .logonUser(let request): return try logonUser(request, descriptor, client)
+        case .passwordSet(let request): return try setPassword(request, descriptor, client)
+        case .sessionEnd(let request): return .now(try endSession(request, client))
         case nil:
             throw Refused(.unsupported, "this authority does not know the request")
         }
@@ -118,6 +130,7 @@ final class Requests {
             context.processes.remove(attachment)
             if attached[client.identity] === client { attached[client.identity] = nil }
         }
+        for captured in client.captures.values where captured.logon != nil { release(captured) }
         if let launch = client.launch { context.sessions.end(launch.session.id) }
     }
 
@@ -147,7 +160,10 @@ final class Requests {
 
     func require(_ client: ControlClient, _ deed: String) throws(Refused) {
         guard isAdministrator(client) else {
-            throw Refused(.accessDenied, "only an administrator may \(deed); run this as root")
+            throw Refused(
+                .accessDenied,
+                "only an administrator may \(deed); run this as "
+                    + (AuthorityUser.isRoot ? "root" : "uid \(AuthorityUser.credentials.uid)"))
         }
     }
 }

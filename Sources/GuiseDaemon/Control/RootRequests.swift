@@ -47,7 +47,7 @@ final class RootRequests: Sendable {
         guard kernelPath(of: descriptor.number) == Array(root.path.utf8), isClosed(status) else {
             throw Refused(
                 .internal,
-                "it is not as Guise left it, a folder of root's with mode 0700; put it back and start"
+                "it is not as Guise left it, a folder of the authority's user with mode 0700; put it back and start"
                     + " guised anew, or remove it with `guise root remove`")
         }
         return try take(descriptor, root.path, status)
@@ -104,7 +104,8 @@ final class RootRequests: Sendable {
             throw Refused(
                 .internal,
                 "\(canonical) takes no security descriptor (\(errnoText(-written))); its file system"
-                    + " has to support extended attributes of the security namespace")
+                    + " has to support extended attributes of the \(AuthorityUser.isRoot ? "security" : "user") namespace"
+            )
         }
         try adoption.adopt(descriptor.number, parent: own)
         do {
@@ -193,6 +194,10 @@ private struct Adoption {
             }
             guard status.device == device else {
                 throw Refused(.badRequest, "\(name) is a mount: a managed root is one file system")
+            }
+            guard AuthorityUser.isRoot || status.stx_uid == AuthorityUser.credentials.uid else {
+                throw Refused(
+                    .badRequest, "\(name) is not yours, and an authority without root cannot take it over")
             }
             guard status.isDirectory || status.stx_nlink == 1 else {
                 throw Refused(.badRequest, "\(name) has other names (hard links), which would change with it")

@@ -23,7 +23,7 @@ struct FileCalls {
         switch stored {
         case .success(true?): return
         case .failure(let failure)
-        where !located.isManaged && [ENODATA, EOPNOTSUPP].contains(failure.errno):
+        where !located.isManaged && StoredDescriptor.isNone(failure, of: located.status):
             return
         case .failure(let failure) where failure.errno == ENODATA:
             throw FileError(EACCES, rule: "the object carries no security descriptor; `sd set` gives it one")
@@ -34,8 +34,7 @@ struct FileCalls {
     /// Runs a system call as the caller. Its result, or the errno it set.
     private func asCaller(_ call: () -> Int32) throws(FileError) {
         guard let credentials = caller.credentials else {
-            throw FileError(
-                EACCES, rule: "the client has no Unix user, so no place outside managed roots is open to it")
+            throw FileError(EACCES, rule: AuthorityUser.rule)
         }
         let result = UnixFiles.assuming(credentials) { call() == 0 ? 0 : -guise_errno() }
         guard result == 0 else { throw FileError(-result) }
@@ -144,6 +143,7 @@ struct FileCalls {
             return try asCaller { symlinkat(target, entry.directory.number, entry.name) }
         }
         if isDots(entry.name) { throw FileError(EEXIST) }
+        try StoredDescriptor.checkSupport(of: GUISE_S_IFLNK)
         // Held will do: CreateSymbolicLink enables it for the call, which symlink(2) has no way to.
         guard caller.token.privileges.present.contains(.createSymbolicLink) else {
             throw FileError(EPERM, rule: "the client does not hold SeCreateSymbolicLinkPrivilege")
@@ -165,6 +165,7 @@ struct FileCalls {
         }
         let kind = mode & GUISE_S_IFMT
         guard kind == 0 || kind == GUISE_S_IFREG || kind == GUISE_S_IFIFO else { throw FileError(EPERM) }
+        if kind == GUISE_S_IFIFO { try StoredDescriptor.checkSupport(of: kind) }
         if isDots(entry.name) { throw FileError(EEXIST) }
         let descriptor = try StoredDescriptor.inherited(
             from: entry.directory.number, isContainer: false, token: caller.token)
@@ -186,6 +187,7 @@ struct FileCalls {
                 try asCaller { bindHere(socket, entry.name) }
             }
         }
+        try StoredDescriptor.checkSupport(of: GUISE_S_IFSOCK)
         let descriptor = try StoredDescriptor.inherited(
             from: entry.directory.number, isContainer: false, token: caller.token)
         umask(0o177)
@@ -363,7 +365,7 @@ struct FileCalls {
 
     /// The names that no client reaches: the descriptor's, and under a managed root all but its own.
     private func isReachable(_ name: String, of object: Located) -> Bool {
-        name != StoredDescriptor.attribute && (!object.isManaged || name.hasPrefix("user."))
+        !StoredDescriptor.attributes.contains(name) && (!object.isManaged || name.hasPrefix("user."))
     }
 
     /// getxattr(2): READ_EA.

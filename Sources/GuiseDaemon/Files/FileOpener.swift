@@ -98,8 +98,12 @@ final class FileOpener {
     }
 
     /// Whether modes hold the caller back at all. Where they do not, they would not keep it out of a managed
-    /// root that a link leads to, either: only the walk sees that.
-    func mayPassModes(_ caller: Caller) -> Bool { caller.credentials?.isRoot ?? false }
+    /// root that a link leads to, either: only the walk sees that. To an authority without root its managed roots are
+    /// open as to any process of its user's.
+    func mayPassModes(_ caller: Caller) -> Bool {
+        guard let credentials = caller.credentials else { return false }
+        return credentials.isRoot || AuthorityUser.isOperator(credentials)
+    }
 
     // MARK: The kernel's lookup
 
@@ -273,10 +277,9 @@ final class FileOpener {
         _ caller: Caller, _ mayWait: Bool
     ) -> Outcome {
         let walk = PathWalk(files: files, roots: roots, caller: caller, trail: trail)
-        // An absolute path starts at the top whatever the start is.
-        let start = start ?? PathWalk.Place(directory: OwnedDescriptor(-1), root: nil)
+        let (path, start) = walk.way(path, from: start, request)
         for _ in 0..<8 {
-            switch walk.find(Array(path), from: start, request: request) {
+            switch walk.find(path, from: start, request: request) {
             case .failed(let error):
                 return .failed(error)
             case .managed(let object, let status):
@@ -318,8 +321,7 @@ final class FileOpener {
         _ mayWait: Bool, _ status: inout statx
     ) -> Outcome {
         guard let credentials = caller.credentials else {
-            return .failed(
-                EACCES, rule: "the client has no Unix user, so no place outside managed roots is open to it")
+            return .failed(EACCES, rule: AuthorityUser.rule)
         }
         let isPath = request.has(OpenRequest.Flag.path)
         // Truncating is put off until the object's own descriptor agreed.
@@ -358,7 +360,7 @@ final class FileOpener {
                 descriptor, rights, caller.token, for: caller.intent, object: found)) == true
         }
         switch decision {
-        case .failure(let failure) where failure.errno == ENODATA || failure.errno == EOPNOTSUPP:
+        case .failure(let failure) where StoredDescriptor.isNone(failure, of: status):
             break
         case .success(true):
             break
@@ -473,7 +475,13 @@ final class FileOpener {
     ) -> Outcome {
         if request.has(OpenRequest.Flag.directory) { return .failed(EINVAL) }
         return makeNameless(in: directory, isLinkable: true, caller) { file in
-            guard linkat(file.number, "", directory.number, name, GUISE_AT_EMPTY_PATH) == 0 else {
+            // By its descriptor alone only who may read whatever there is names a file (CAP_DAC_READ_SEARCH).
+            let linked =
+                AuthorityUser.isRoot
+                ? linkat(file.number, "", directory.number, name, GUISE_AT_EMPTY_PATH)
+                : linkat(
+                    AT_FDCWD, "/proc/self/fd/\(file.number)", directory.number, name, AT_SYMLINK_FOLLOW)
+            guard linked == 0 else {
                 return .failed(guise_errno())
             }
             // Whoever makes a file may have it open as asked, whatever its descriptor says.

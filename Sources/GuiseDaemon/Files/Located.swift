@@ -147,9 +147,9 @@ extension FileOpener {
         _ path: UnsafeBufferPointer<CChar>, from start: PathWalk.Place?, _ flags: UInt64, _ caller: Caller
     ) throws(FileError) -> Located {
         let walk = PathWalk(files: files, roots: roots, caller: caller, trail: trail)
-        let start = start ?? PathWalk.Place(directory: OwnedDescriptor(-1), root: nil)
         let request = OpenRequest(directory: AT_FDCWD, flags: flags, mode: 0)
-        switch walk.find(Array(path), from: start, request: request) {
+        let (path, start) = walk.way(path, from: start, request)
+        switch walk.find(path, from: start, request: request) {
         case .failed(let error): throw FileError(error)
         case .missing: throw FileError(ENOENT)
         case .managed(let object, let status):

@@ -25,7 +25,7 @@ struct Caller {
     init(
         token: Token, credentials: UnixCredentials?, tid: Int32, umask: UInt32, intent: AccessIntent = []
     ) {
-        (self.token, self.credentials, self.tid, self.umask) = (token, credentials, tid, umask)
+        (self.token, self.credentials, self.tid, self.umask) = (token, credentials?.assumable, tid, umask)
         var held: AccessIntent = []
         if intent.contains(.backup), token.holds(.backup) { held.insert(.backup) }
         if intent.contains(.restore), token.holds(.restore) { held.insert(.restore) }
@@ -73,6 +73,24 @@ struct PathWalk {
     let roots: ManagedRoots
     let caller: Caller
     let trail: DecisionTrail
+
+    /// Where a walk starts, and what is left to walk. Whom the way to a managed root is closed to, as to every place
+    /// outside of them, starts in the root that the path names.
+    func way(
+        _ path: UnsafeBufferPointer<CChar>, from start: Place? = nil, _ request: OpenRequest
+    ) -> (path: [CChar], start: Place) {
+        if let start { return (Array(path), start) }
+        if caller.credentials == nil, request.resolve == 0,
+            let (root, rest) = roots.root(spelledBy: path)
+        {
+            let top = guise_duplicate(root.descriptor)
+            if top >= 0 {
+                return ([0x2E, 0x2F] + path[rest...], Place(directory: OwnedDescriptor(top), root: root))
+            }
+        }
+        // An absolute path starts at the top whatever the start is.
+        return (Array(path), Place(directory: OwnedDescriptor(-1), root: nil))
+    }
 
     /// Walks `path` from `start`.
     ///

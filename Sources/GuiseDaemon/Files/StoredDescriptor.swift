@@ -5,9 +5,13 @@ import Synchronization
 
 /// The security descriptor that an object carries in its extended attribute.
 enum StoredDescriptor {
+    /// Both names that it has. No client reaches either.
+    static let attributes = [rootLiteral.description, rootlessLiteral.description]
     /// Read by the kernel's own enforcement one day; only who has CAP_SYS_ADMIN writes it.
-    static let attribute = literal.description
-    private static let literal: StaticString = "security.bpf.sd"
+    private static let rootLiteral: StaticString = "security.bpf.sd"
+    /// What an authority without root can write: as can every process of its user.
+    private static let rootlessLiteral: StaticString = "user.guise.sd"
+    private static let literal = AuthorityUser.isRoot ? rootLiteral : rootlessLiteral
     /// The same for C: a `String` would be copied to the heap for each call.
     private static var name: UnsafePointer<CChar> {
         UnsafeRawPointer(literal.utf8Start).assumingMemoryBound(to: CChar.self)
@@ -72,6 +76,26 @@ enum StoredDescriptor {
     }
 
     struct Failure: Error { let errno: Int32 }
+
+    /// Whether an object outside managed roots carries none, so that the kernel alone decides. Of what others have an
+    /// authority without root may be allowed to know nothing; the descriptors that it set are on its own user's.
+    static func isNone(_ failure: Failure, of status: statx) -> Bool {
+        if [ENODATA, EOPNOTSUPP].contains(failure.errno) { return true }
+        return !AuthorityUser.isRoot && failure.errno == EACCES
+            && status.stx_uid != AuthorityUser.credentials.uid
+    }
+
+    /// Throws where an object of this kind (S_IFMT) cannot carry one: the kernel has `user.` attributes on files and
+    /// directories alone.
+    static func checkSupport(of kind: UInt32) throws(FileError) {
+        guard AuthorityUser.isRoot || kind == GUISE_S_IFREG || kind == GUISE_S_IFDIR else {
+            throw FileError(
+                EPERM,
+                rule:
+                    "without root only files and folders carry a security descriptor, so nothing else is made"
+            )
+        }
+    }
 
     /// What an object carries.
     enum Reading {

@@ -17,7 +17,8 @@ final class UnixFiles {
     init() {
         _ = guise_unshare_fs()
         umask(0)
-        ring = guise_ring_create()
+        // A personality is another user's.
+        ring = AuthorityUser.isRoot ? guise_ring_create() : nil
     }
 
     deinit { if let ring { guise_ring_destroy(ring) } }
@@ -69,6 +70,7 @@ final class UnixFiles {
 
     /// Runs `body` with a user's credentials on the calling thread.
     static func assuming(_ user: UnixCredentials, _ body: () -> Int32) -> Int32 {
+        guard AuthorityUser.isRoot else { return user.assumable == nil ? -EACCES : body() }
         let error = user.groups.withUnsafeBufferPointer {
             guise_credentials_assume(user.uid, user.gid, $0.baseAddress, $0.count)
         }
@@ -82,6 +84,7 @@ final class UnixFiles {
 
     /// Runs `body` on the calling thread with what files allow a user, and the authority's credentials otherwise.
     static func assumingFiles(_ user: UnixCredentials, _ body: () -> Int64) -> Int64 {
+        guard AuthorityUser.isRoot else { return user.assumable == nil ? -Int64(EACCES) : body() }
         let error = user.groups.withUnsafeBufferPointer {
             guise_credentials_assume_files(user.uid, user.gid, $0.baseAddress, $0.count)
         }

@@ -9,6 +9,8 @@ package struct LogonSession: Sendable, Hashable {
         case unix
         /// A service was started under its account.
         case service
+        /// The account's password was said.
+        case password(LogonType)
     }
 
     /// Never reused while the authority runs; the two halves are those of the logon SID.
@@ -17,9 +19,26 @@ package struct LogonSession: Sendable, Hashable {
     package let kind: Kind
     /// When it began, in milliseconds since 1970.
     package var since: UInt64 = 0
+    /// The session that the password was said in.
+    package var creator: UInt64?
 
     /// `S-1-5-5-x-y`.
     package var sid: SID { .logonSession(id) }
+}
+
+/// What a logon by password is for, as `LogonUser` has it (`LOGON32_LOGON_…`).
+package enum LogonType: Sendable, Hashable {
+    case interactive, network, batch, service
+
+    /// The group that says so in the token.
+    var sid: SID {
+        switch self {
+        case .interactive: .interactive
+        case .network: .network
+        case .batch: .batch
+        case .service: .service
+        }
+    }
 }
 
 /// The logon sessions that are alive.
@@ -38,10 +57,12 @@ package final class LogonSessions: Sendable {
     }
 
     /// Starts a session.
-    package func begin(user: SID, kind: LogonSession.Kind) -> LogonSession {
+    ///
+    /// - Parameter creator: the session that it was made in, for a logon by password.
+    package func begin(user: SID, kind: LogonSession.Kind, creator: UInt64? = nil) -> LogonSession {
         state.withLock { state in
             let session = LogonSession(
-                id: state.next, user: user, kind: kind, since: WallClock.milliseconds)
+                id: state.next, user: user, kind: kind, since: WallClock.milliseconds, creator: creator)
             state.next += 1
             state.alive[session.id] = session
             return session

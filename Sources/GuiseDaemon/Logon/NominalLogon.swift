@@ -7,33 +7,45 @@ enum NominalLogon {
         guard let sid = directory.sid(named: name) else { throw .unknownAccount(name: name) }
         if sid == .system { return try unix(uid: 0, directory) }
         if let account = directory.account(sid: sid) {
-            guard let uid = account.unixID else { throw .noUser(name: name) }
             switch account.kind {
+            case .user:
+                return try unix(UnixLogonRecipe(account, credentials(of: account, directory), directory))
+            case .service:
+                guard let credentials = directory.credentials(ofService: account) else {
+                    throw .noUser(name: name)
+                }
+                return try service(account, credentials, directory)
             case .group: throw .noUser(name: name)
-            case .service: return try service(account, uid, directory)
-            case .user: return try unix(uid: uid, group: account.unixGroup, directory)
             }
         }
         guard let uid = sid.rid, sid == .unixUser(uid) else { throw .noUser(name: name) }
         return try unix(uid: uid, directory)
     }
 
-    private static func unix(
-        uid: UInt32, group: UInt32? = nil, _ directory: AccountDirectory
-    ) throws(LogonError) -> Logon {
+    /// Whom the kernel takes a user's account for at a logon: nobody when it has no Unix user. Asks the name service
+    /// switch.
+    static func credentials(of account: Account, _ directory: AccountDirectory) -> UnixCredentials {
+        account.unixID.map { credentials(of: $0, group: account.unixGroup) } ?? .nobody
+    }
+
+    private static func credentials(of uid: UInt32, group: UInt32? = nil) -> UnixCredentials {
         let groups = UnixNames.logonGroups(ofUser: uid)
-        let credentials = UnixCredentials(
-            uid: uid, gid: groups?.primary ?? group ?? uid, groups: groups?.others ?? [])
-        let recipe = UnixLogonRecipe(credentials, directory)
+        return UnixCredentials(uid: uid, gid: groups?.primary ?? group ?? uid, groups: groups?.others ?? [])
+    }
+
+    private static func unix(uid: UInt32, _ directory: AccountDirectory) throws(LogonError) -> Logon {
+        try unix(UnixLogonRecipe(credentials(of: uid), directory))
+    }
+
+    private static func unix(_ recipe: UnixLogonRecipe) throws(LogonError) -> Logon {
         let session = LogonSession(id: 0, user: recipe.user, kind: .unix)
-        return Logon(session: session, token: try recipe.token(in: session), credentials: credentials)
+        return Logon(
+            session: session, token: try recipe.token(in: session), credentials: recipe.credentials)
     }
 
     private static func service(
-        _ account: Account, _ uid: UInt32, _ directory: AccountDirectory
+        _ account: Account, _ credentials: UnixCredentials, _ directory: AccountDirectory
     ) throws(LogonError) -> Logon {
-        let credentials = UnixCredentials(
-            uid: uid, gid: account.unixGroup ?? uid, groups: directory.unixGroups(of: account.sid))
         let recipe = ServiceLogonRecipe(account, credentials, directory)
         let session = LogonSession(id: 0, user: account.sid, kind: .service)
         return Logon(session: session, token: try recipe.token(in: session), credentials: credentials)

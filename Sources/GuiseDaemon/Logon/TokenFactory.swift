@@ -69,21 +69,47 @@ package final class TokenFactory: Sendable {
         }
     }
 
+    /// A new logon of a user whose password was said, in a session of its own.
+    ///
+    /// - Parameters:
+    ///   - user: as it was proven; what became of it since counts.
+    ///   - creator: the session that the password was said in.
+    func passwordLogon(
+        _ user: PasswordLogons.Proven, _ type: LogonType, creator: UInt64
+    ) throws(LogonError) -> Logon {
+        let directory = accounts.directory
+        guard let account = directory.account(sid: user.account.sid), account.hasPassword,
+            account.unixID == user.account.unixID
+        else { throw .unknownAccount(name: user.account.name) }
+        let recipe = UnixLogonRecipe(account, user.credentials, directory, type: type)
+        let session = sessions.begin(user: account.sid, kind: .password(type), creator: creator)
+        do throws(LogonError) {
+            return Logon(
+                session: session, token: try recipe.token(in: session), credentials: user.credentials)
+        } catch {
+            sessions.end(session.id)
+            throw error
+        }
+    }
+
     /// A new logon of a service, in a session of its own: whoever starts the service ends it.
-    package func serviceLogon(named name: String) throws(LogonError) -> Logon {
+    ///
+    /// - Parameter starter: who starts it. Without root it can be nobody else.
+    package func serviceLogon(
+        named name: String, startedBy starter: UnixCredentials? = nil
+    ) throws(LogonError) -> Logon {
         let directory = accounts.directory
         guard let sid = directory.sid(named: name), let account = directory.account(sid: sid) else {
             throw .unknownAccount(name: name)
         }
-        guard account.kind == .service, let uid = account.unixID else {
+        guard account.kind == .service, let credentials = directory.credentials(ofService: account) else {
             throw .notAService(name: account.name)
         }
-        let credentials = UnixCredentials(
-            uid: uid, gid: account.unixGroup ?? uid, groups: directory.unixGroups(of: account.sid))
-        let recipe = ServiceLogonRecipe(account, credentials, directory)
+        let running = AuthorityUser.isRoot ? credentials : starter ?? credentials
+        let recipe = ServiceLogonRecipe(account, running, directory)
         let session = sessions.begin(user: account.sid, kind: .service)
         do throws(LogonError) {
-            return Logon(session: session, token: try recipe.token(in: session), credentials: credentials)
+            return Logon(session: session, token: try recipe.token(in: session), credentials: running)
         } catch {
             sessions.end(session.id)
             throw error

@@ -29,33 +29,57 @@ extension PrivilegeSet {
 /// What the token of a process with Unix credentials is made from.
 struct UnixLogonRecipe {
     let user: SID
-    private let credentials: UnixCredentials
+    let credentials: UnixCredentials
+    /// What new objects have for their group.
+    private let primaryGroup: SID
     private let groups: GroupList
     private let present: PrivilegeSet
     private let enabled: PrivilegeSet
     private let integrity: IntegrityLevel
 
+    /// Of a process.
     init(_ credentials: UnixCredentials, _ directory: AccountDirectory) {
-        self.credentials = credentials
         let account = credentials.isRoot ? nil : directory.account(unixUser: credentials.uid)
+        self.init(account, credentials, nil, directory)
+    }
+
+    /// Of a user's account.
+    ///
+    /// - Parameter type: of the logon.
+    init(
+        _ account: Account, _ credentials: UnixCredentials, _ directory: AccountDirectory,
+        type: LogonType? = nil
+    ) {
+        self.init(.some(account), credentials, type, directory)
+    }
+
+    private init(
+        _ account: Account?, _ credentials: UnixCredentials, _ type: LogonType?, _ directory: AccountDirectory
+    ) {
+        self.credentials = credentials
         user = credentials.isRoot ? .system : account?.sid ?? .unixUser(credentials.uid)
+        // Whom the kernel takes for nobody because it has no Unix user is not whom others know as that nobody.
+        let hasUnixUser = account == nil || account?.unixID != nil
+        primaryGroup = hasUnixUser ? .unixGroup(credentials.gid) : .users
 
         var groups = GroupList()
         groups.add(.everyone)
+        if let type { groups.add(type.sid) }
         groups.add(.authenticatedUsers)
         groups.add(.local)
-        let gids = [credentials.gid] + credentials.groups
+        let gids = hasUnixUser ? [credentials.gid] + credentials.groups : []
         let mapped = gids.compactMap(directory.group(unixGroup:))
         var direct = [user, .users] + mapped.map(\.sid)
-        if credentials.isRoot { direct.append(.administrators) }
+        let isAdministrator = credentials.isRoot || hasUnixUser && AuthorityUser.isOperator(credentials)
+        if isAdministrator { direct.append(.administrators) }
         let inherited = directory.groups(holding: direct)
-        if credentials.isRoot { groups.add(.administrators, [.usual, .owner]) }
+        if isAdministrator { groups.add(.administrators, [.usual, .owner]) }
         groups.add(.users)
         groups.add(mapped)
         groups.add(inherited)
         // As in Samba the Unix SIDs stay beside those of the accounts they are mapped to, so that a
         // descriptor from before the mapping goes on to mean what it meant.
-        groups.add(.unixUser(credentials.uid))
+        if hasUnixUser { groups.add(.unixUser(credentials.uid)) }
         for gid in gids { groups.add(.unixGroup(gid)) }
         self.groups = groups
 
@@ -64,7 +88,12 @@ struct UnixLogonRecipe {
             (present, enabled, integrity) = (.all, .all, .system)
             return
         }
-        let holders = [account, directory.account(sid: .users)].compactMap(\.self) + mapped + inherited
+        let holders =
+            [
+                account, directory.account(sid: .users),
+                isAdministrator ? directory.account(sid: .administrators) : nil,
+            ]
+            .compactMap(\.self) + mapped + inherited
         present = holders.reduce([]) { $0.union($1.privileges) }
         enabled = present.intersection(.enabledForUsers)
         integrity = account?.integrity ?? (groups.contains(.administrators) ? .high : .medium)
@@ -73,7 +102,7 @@ struct UnixLogonRecipe {
     func token(in session: LogonSession) throws(LogonError) -> Token.Primary {
         try finish(
             user: user, groups: groups, present: present, enabled: enabled, integrity: integrity,
-            session: session, credentials: credentials)
+            session: session, credentials: credentials, primaryGroup: primaryGroup)
     }
 }
 
@@ -111,22 +140,34 @@ struct ServiceLogonRecipe {
     func token(in session: LogonSession) throws(LogonError) -> Token.Primary {
         try finish(
             user: account.sid, groups: groups, present: privileges, enabled: privileges,
-            integrity: account.integrity ?? .system, session: session, credentials: credentials)
+            integrity: account.integrity ?? .system, session: session, credentials: credentials,
+            primaryGroup: .unixGroup(credentials.gid))
+    }
+}
+
+extension LogonSession.Kind {
+    /// What a token names as its source.
+    fileprivate var source: String {
+        switch self {
+        case .unix: "Unix"
+        case .service: "Service"
+        case .password: "Password"
+        }
     }
 }
 
 /// What both kinds of token have in common.
 private func finish(
     user: SID, groups: GroupList, present: PrivilegeSet, enabled: PrivilegeSet, integrity: IntegrityLevel,
-    session: LogonSession, credentials: UnixCredentials
+    session: LogonSession, credentials: UnixCredentials, primaryGroup: SID
 ) throws(LogonError) -> Token.Primary {
     var groups = groups
     groups.add(session.sid, [.usual, .logonID])
     var fields = Token.Fields(user: user, integrity: integrity, logonSession: session.id)
     fields.groups = groups.groups
     fields.privileges = Token.Privileges(present: present, enabled: enabled)
-    fields.source = Token.Source(name: session.kind == .service ? "Service" : "Unix", id: session.id)
-    fields.defaultGroup = .unixGroup(credentials.gid)
+    fields.source = Token.Source(name: session.kind.source, id: session.id)
+    fields.defaultGroup = primaryGroup
     // What inherits nothing belongs to its maker and the system.
     fields.defaultDACL = try? ACL([
         .allow(user, AccessMask<FileKind>.genericAll.rawValue),

@@ -36,6 +36,14 @@ enum FileCall: String, CaseIterable {
         }
     }
 
+    /// Whether the call sets or removes extended attributes.
+    var changesAttributes: Bool {
+        switch self {
+        case .setxattr, .lsetxattr, .fsetxattr, .removexattr, .lremovexattr, .fremovexattr: true
+        default: false
+        }
+    }
+
     /// Whether the call makes something, so that the umask matters.
     var creates: Bool {
         switch self {

@@ -6,13 +6,15 @@ import Glibc
 extension Mediator {
     /// While not impersonating the kernel does it, except where a path leads under a managed root.
     func handleForProcess(_ trap: Trap, _ call: FileCall, _ intent: AccessIntent) -> Verdict {
+        // Without root the service could change descriptors as its user can: here it cannot.
         let leads =
-            !context.roots.isEmpty
-            && call.paths.contains { index, directory in
-                let length = trap.readPath(trap.argument(index), path)
-                return length >= 0
-                    && leadsUnderManagedRoot(trap, directory.map { trap.int($0) } ?? AT_FDCWD, length)
-            }
+            !AuthorityUser.isRoot && call.changesAttributes
+            || !context.roots.isEmpty
+                && call.paths.contains { index, directory in
+                    let length = trap.readPath(trap.argument(index), path)
+                    return length >= 0
+                        && leadsUnderManagedRoot(trap, directory.map { trap.int($0) } ?? AT_FDCWD, length)
+                }
         guard leads else {
             trap.proceed()
             return .answered

@@ -20,7 +20,7 @@ struct Bearer {
     static func of(_ handle: ImpersonationHandle, in service: MediatedService) -> Bearer {
         guard handle.token.level != .identification else { return of(service) }
         return Bearer(
-            token: handle.deciding, credentials: handle.credentials, presented: handle.token.token,
+            token: handle.deciding, credentials: handle.credentials?.assumable, presented: handle.token.token,
             level: handle.token.level, limit: handle.token.level)
     }
 
@@ -28,7 +28,8 @@ struct Bearer {
     static func of(_ service: MediatedService) -> Bearer {
         let token = service.logon.token.token
         return Bearer(
-            token: token, credentials: service.logon.credentials, presented: token, level: .impersonation,
+            token: token, credentials: service.logon.credentials.assumable, presented: token,
+            level: .impersonation,
             limit: .delegation)
     }
 }
@@ -191,7 +192,9 @@ extension Mediator {
         _ level: inout ImpersonationLevel
     ) throws(FileError) -> Int32 {
         guard let credentials = bearer.credentials else {
-            throw FileError(EACCES, rule: "the client has no Unix user to connect as")
+            throw FileError(
+                EACCES,
+                rule: AuthorityUser.isRoot ? "the client has no Unix user to connect as" : AuthorityUser.rule)
         }
         let once = { self.connectOnce(socket, target, bytes, credentials) }
         func connect() -> Int32 { mayWait ? once() : alarm.within(milliseconds: Self.patience, once) }

@@ -27,6 +27,9 @@ final class Mediator {
 
     deinit { path.deallocate() }
 
+    /// What changes extended attributes and is younger than those that are carried out.
+    private static let attributeCalls = [guise_call_number("setxattrat"), guise_call_number("removexattrat")]
+
     /// What is to become of a trap.
     enum Verdict {
         case answered
@@ -122,6 +125,9 @@ final class Mediator {
             trap.proceed()
         case .file(let call):
             return handleForProcess(trap, call, intent)
+        case .other where !AuthorityUser.isRoot && Self.attributeCalls.contains(trap.call):
+            // Libraries then use the calls that are carried out.
+            trap.fail(ENOSYS)
         case .send, .sendMany, .message, .signal, .signalWithValue, .workingDirectory, .other:
             trap.proceed()
         }

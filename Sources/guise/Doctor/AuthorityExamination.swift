@@ -32,10 +32,12 @@ enum AuthorityExamination {
                     remedy: "run the guised of version \(guiseVersion)")
             ] + candidates(places, [])
         case .status(let status, let roots):
-            return [running(status), namespaces(status), state(status)]
+            return [running(status), mode(status)] + KernelExamination.tracing(isRootless: status.hasRootless)
+                + [namespaces(status), state(status)]
                 + roots.map { root in
                     FileSystemExamination.root(
-                        root.path, isUnavailable: status.unavailableRoots.contains(root.path))
+                        root.path, isUnavailable: status.unavailableRoots.contains(root.path),
+                        isRootless: status.hasRootless)
                 } + candidates(places, roots)
         }
     }
@@ -83,6 +85,20 @@ enum AuthorityExamination {
             "authority", status.version == guiseVersion ? .ok : .limited, for: "accounts, tokens, mediation",
             detail: "guised \(status.version), process \(status.process), since \(since)",
             remedy: "run guised and guise of the same version; this is \(guiseVersion)")
+    }
+
+    /// Whom the authority can act for.
+    static func mode(_ status: WireAuthorityStatus) -> Finding {
+        guard status.hasRootless else {
+            return Finding(
+                "mode", .ok, for: "acting as any client, everywhere", detail: "the authority is root")
+        }
+        return Finding(
+            "mode", .limited, for: "acting as any client, everywhere",
+            detail:
+                "the authority runs without root, as uid \(status.rootless): clients are acted for under managed"
+                + " roots alone, by services of that user's",
+            remedy: "run guised as root")
     }
 
     static func namespaces(_ status: WireAuthorityStatus) -> Finding {

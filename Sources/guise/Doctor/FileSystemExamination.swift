@@ -3,19 +3,22 @@ import Glibc
 
 /// Whether file systems keep the security descriptors of objects.
 enum FileSystemExamination {
-    /// As the authority names it.
+    /// As an authority names it that is root.
     static let attribute = "security.bpf.sd"
+    /// And one that is not.
+    static let rootlessAttribute = "user.guise.sd"
     private static let purpose = "security descriptors under a managed root"
     private static let remedy = "put the folder on ext4, XFS, Btrfs or tmpfs"
 
     /// A managed root: its descriptor is where it was put.
-    static func root(_ path: String, isUnavailable: Bool) -> Finding {
+    static func root(_ path: String, isUnavailable: Bool, isRootless: Bool = false) -> Finding {
         let name = "root \(path)"
         guard !isUnavailable else {
             return Finding(
                 name, .missing, for: purpose, detail: "it is not as Guise left it, and nothing in it opens",
                 remedy:
-                    "make it root's again, with mode 0700, and start guised anew, or `guise root remove` it")
+                    "make it \(isRootless ? "yours" : "root's") again, with mode 0700, and start guised anew, or `guise root remove` it"
+            )
         }
         let folder = open(path, Int32(GUISE_O_PATH | GUISE_O_DIRECTORY | GUISE_O_CLOEXEC))
         guard folder >= 0 else {
@@ -25,7 +28,7 @@ enum FileSystemExamination {
                 detail: String(cString: strerror(error)), remedy: "look at the path; run this as root")
         }
         defer { close(folder) }
-        let got = guise_xattr_get(folder, attribute, nil, 0)
+        let got = guise_xattr_get(folder, isRootless ? rootlessAttribute : attribute, nil, 0)
         guard got != -Int(ENODATA) else {
             return Finding(
                 name, .missing, for: purpose, detail: "it carries no descriptor",
@@ -37,11 +40,12 @@ enum FileSystemExamination {
     /// A folder that might become a root: something without a name is made in it, and given a descriptor.
     static func candidate(_ path: String) -> Finding {
         let name = "xattr \(path)"
-        guard geteuid() == 0 else {
+        guard geteuid() == 0 || access(path, W_OK) == 0 else {
             return Finding(
-                name, .limited, for: purpose, detail: "not tried: only root sets security attributes",
-                remedy: "run this as root")
+                name, .limited, for: purpose, detail: "not tried: uid \(geteuid()) may not write there",
+                remedy: "run this as root, or for an authority without root name a folder of yours")
         }
+        let attribute = geteuid() == 0 ? attribute : rootlessAttribute
         let file = open(
             path, Int32(GUISE_O_TMPFILE_BIT | GUISE_O_DIRECTORY | GUISE_O_RDWR | GUISE_O_CLOEXEC), 0o600)
         guard file >= 0 else {

@@ -47,6 +47,36 @@ enum KernelExamination {
             remedy: "boot Linux 6.9 or newer")
     }
 
+    /// Whether a process of a user's may look into another of the same user's, which an authority without root has to.
+    ///
+    /// - Parameter scope: what `kernel.yama.ptrace_scope` says; nil where there is no Yama.
+    static func tracing(isRootless: Bool, scope: Int? = Self.scope) -> [Finding] {
+        guard isRootless else { return [] }
+        let (name, purpose) = ("tracing", "mediating services without root")
+        switch scope ?? 0 {
+        case 0: return [Finding(name, .ok, for: purpose)]
+        case 1:
+            return [
+                Finding(
+                    name, .limited, for: purpose,
+                    detail: "kernel.yama.ptrace_scope is 1: calls of processes that a service makes fail",
+                    remedy: "set it to 0, or use services of one process")
+            ]
+        case let scope:
+            return [
+                Finding(
+                    name, .missing, for: purpose, detail: "kernel.yama.ptrace_scope is \(scope)",
+                    remedy: "set it to 0 or 1, or run guised as root")
+            ]
+        }
+    }
+
+    private static var scope: Int? {
+        var text = [UInt8](repeating: 0, count: 16)
+        let length = guise_file_read("/proc/sys/kernel/yama/ptrace_scope", &text, text.count)
+        return Int(String(decoding: text[..<max(0, length)].prefix { $0 != 0x0A }, as: UTF8.self))
+    }
+
     static func root() -> Finding {
         let purpose = "taking on the credentials of clients"
         guard geteuid() == 0 else {

@@ -2,6 +2,7 @@
 // own library would never send.
 #ifndef CTESTSUPPORT_H
 #define CTESTSUPPORT_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -75,4 +76,7 @@ void test_fuse_unmount(struct test_fuse *fuse);
 // A connected TCP socket whose closing takes up to an hour: what was sent is not read by anybody. The reading end comes
 // with it. 0 or a negative errno value.
 int test_lingering(int ends[2]);
+
+// Whether bytes occur among others.
+bool test_contains(const void *bytes, size_t count, const void *wanted, size_t length);
 #endif

@@ -36,6 +36,13 @@ extension Stage {
         }
     }
 
+    /// Starts the test service under `guise run`, which a user other than root runs.
+    func serve(_ account: Person, startedBy uid: UInt32, name: String = "service") throws -> Service {
+        try start(account, name, ["--threads", "64"]) { command in
+            Self.command([product("guise"), "run", account.name, "--"] + command, as: uid)
+        }
+    }
+
     /// Starts the test service as a plain process that promises to check access itself.
     func serveUnmediated(_ account: Person, name: String = "service") throws -> Service {
         try start(account, name, ["--cooperative"]) { Self.command($0, as: account.uid) }

@@ -1,0 +1,168 @@
+import CGuise
+import Dispatch
+import Glibc
+package import GuiseProtocol
+import Synchronization
+
+/// What a logon is for; a token says so by a group. `LOGON32_LOGON_…` of `LogonUser`.
+public enum LogonType: Sendable, Hashable, CaseIterable {
+    /// Somebody asks from elsewhere: group NETWORK, `S-1-5-2`.
+    case network
+    /// Somebody sits here: group INTERACTIVE, `S-1-5-4`.
+    case interactive
+    /// Work that was put off: group BATCH, `S-1-5-3`. For services and administrators.
+    case batch
+    /// A service: group SERVICE, `S-1-5-6`. For services and administrators.
+    case service
+}
+
+/// An account that this process logged on by its password: a logon session of its own, whose token threads may act under
+/// and connections may be made as.
+///
+/// The session lives as long as this value, the connections that were made as it, and the threads that act under it; at
+/// the latest it ends with the process. A service needs no SeImpersonatePrivilege to act as whom it logged on itself,
+/// but an account whose integrity is above its own it cannot act as.
+public final class Logon: Sendable {
+    /// The connection to the authority that holds the session. One of its own: while a password is checked nothing else
+    /// of this process waits for that.
+    let client: AuthorityClient
+    private let answer: WireCaptured
+    private let capture = Mutex<Capture?>(nil)
+
+    /// Logs a user on. Corresponds to `LogonUser`.
+    ///
+    /// Takes some tens of milliseconds, more when others log on at the same time. After three wrong passwords for one
+    /// account from one Unix user that user has to wait before it tries that account again: a second, then two, up to a
+    /// minute.
+    ///
+    /// - Parameters:
+    ///   - name: of the account, or its SID as text.
+    ///   - password: of 1 to 256 bytes of UTF-8, none of them zero.
+    ///   - type: what the logon is for.
+    ///   - runtimeDirectory: where `guised` runs, as for ``Authority/attach(runtimeDirectory:enforcement:threads:)``.
+    /// - Throws: ``GuiseError/logonFailed(_:)`` for a wrong name or password, which of them is not said;
+    ///   ``GuiseError/limitReached(_:)`` when it has to be tried later; ``GuiseError/accessDenied(_:)`` for a type that
+    ///   this process may not ask for.
+    public static func user(
+        _ name: String, password: String, type: LogonType = .network, runtimeDirectory: String? = nil
+    ) throws(GuiseError) -> Logon {
+        let result = Array(password.utf8).withUnsafeBytes { bytes in
+            Result { () throws(GuiseError) in
+                try Logon(name, bytes, type, runtimeDirectory)
+            }
+        }
+        return try result.get()
+    }
+
+    /// As ``user(_:password:type:runtimeDirectory:)``, with a password in memory that the caller can wipe afterwards.
+    public static func user(
+        _ name: String, password: UnsafeRawBufferPointer, type: LogonType = .network,
+        runtimeDirectory: String? = nil
+    ) throws(GuiseError) -> Logon { try Logon(name, password, type, runtimeDirectory) }
+
+    private init(
+        _ name: String, _ password: UnsafeRawBufferPointer, _ type: LogonType, _ runtimeDirectory: String?
+    ) throws(GuiseError) {
+        let directory = runtimeDirectory ?? Authority.current?.client.runtimeDirectory
+        client = try asProcess { () throws(GuiseError) in try AuthorityClient(runtimeDirectory: directory) }
+        let request = WireLogonUser.with {
+            $0.account = name
+            $0.type = type.wire
+        }
+        guard case .captured(let captured) = try client.call(.logonUser(request), secret: password) else {
+            throw .authorityFailed("the authority's answer to a logon makes no sense")
+        }
+        answer = captured
+    }
+
+    /// The number that connections are registered with.
+    var number: UInt64 { answer.capture }
+
+    /// The token, for inspection.
+    public func token() throws(GuiseError) -> TokenDescription { try client.token(ofCapture: number) }
+
+    /// Makes the calling thread act as the account until ``revertToSelf()``, as ``Connection/impersonate(atMost:)`` does
+    /// for a client. Corresponds to `ImpersonateLoggedOnUser`.
+    ///
+    /// - Throws: ``GuiseError/notAttached(_:)``, ``GuiseError/integrityTooHigh(_:)``,
+    ///   ``GuiseError/accessDenied(_:)`` when the session was ended. The thread then is what it was before.
+    public func impersonate() throws(GuiseError) {
+        let capture = try captured()
+        try ThreadIdentity.install(
+            try capture.handle(atMost: .impersonation), of: capture, in: try capture.authority.alive())
+    }
+
+    /// Runs `body` on the calling thread as the account, and puts back what the thread was before.
+    ///
+    /// - Throws: as ``impersonate()``, before `body` runs; else what `body` throws.
+    public func impersonating<Result, Failure: Error>(
+        _ body: () throws(Failure) -> Result
+    ) throws -> Result {
+        let before = ThreadIdentity.save()
+        try impersonate()
+        defer { ThreadIdentity.restore(before) }
+        return try body()
+    }
+
+    /// Runs `body` as the account. The identity follows the task, as with
+    /// ``Connection/impersonating(atMost:_:)``.
+    public func impersonating<Result: Sendable>(
+        _ body: @Sendable () async throws -> Result
+    ) async throws -> Result { try await captured().impersonating(atMost: .impersonation, body) }
+
+    private func captured() throws(GuiseError) -> Capture {
+        let authority = try Authority.required()
+        return capture.withLock { known in
+            if let known, known.authority === authority { return known }
+            let capture = Capture(answer, by: client, authority)
+            known = capture
+            return capture
+        }
+    }
+}
+
+extension LogonType {
+    var wire: WireLogonType {
+        switch self {
+        case .network: .network
+        case .interactive: .interactive
+        case .batch: .batch
+        case .service: .service
+        }
+    }
+}
+
+extension AuthorityClient {
+    /// Sends a request with a password, and waits for its response. In no message, and in no memory of ours that is not
+    /// given back to the kernel.
+    package func call(
+        _ body: WireRequest.OneOf_Body, secret: UnsafeRawBufferPointer
+    ) throws(GuiseError) -> WireResponse.OneOf_Body {
+        guard (1...Int(GUISE_PASSWORD_LARGEST)).contains(secret.count), !secret.contains(0) else {
+            throw .invalid("a password has 1 to \(GUISE_PASSWORD_LARGEST) bytes, none of them zero")
+        }
+        let descriptor = guise_secret_make(secret.baseAddress, secret.count)
+        guard descriptor >= 0 else { throw .system(call: "memfd_create", errno: -descriptor) }
+        defer { close(descriptor) }
+        return try call(body, descriptor: descriptor)
+    }
+}
+
+/// Runs `body` on a thread that acts as nobody else, whatever the calling one does: the authority serves processes, and
+/// refuses who comes to it as a client.
+private func asProcess<Value: Sendable>(
+    _ body: @escaping @Sendable () throws(GuiseError) -> Value
+) throws(GuiseError) -> Value {
+    let result = Mutex<Result<Value, GuiseError>?>(nil)
+    let done = DispatchSemaphore(value: 0)
+    let started = startThread {
+        let value = Result { () throws(GuiseError) in try body() }
+        result.withLock { $0 = value }
+        done.signal()
+    }
+    if started { done.wait() }
+    guard let result = result.withLock({ $0 }) else {
+        throw .authorityFailed("no thread could be started to ask the authority")
+    }
+    return try result.get()
+}
