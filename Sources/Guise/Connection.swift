@@ -14,6 +14,27 @@ public final class Connection: Sendable {
     private let capture: Capture?
     /// The most that the service may do with the client's identity. The client chose it before it connected.
     public let level: ImpersonationLevel
+    /// Who is at the other end: on the side that accepted, the client; on a named pipe's other side, its server.
+    public let peer: Peer
+
+    /// Who is at the other end of a connection, as the authority knew it when the connection was made.
+    public struct Peer: Sendable, Hashable {
+        /// The process, which may have ended since; nil when it is not known, as of a client at level Anonymous.
+        /// Corresponds to `GetNamedPipeClientProcessId` and `GetNamedPipeServerProcessId`.
+        public let process: Int32?
+        /// The logon session; nil when it is not known. Corresponds to `GetNamedPipeClientSessionId`.
+        public let session: UInt64?
+        /// The user whom a named pipe's server runs as. A client's is in its token.
+        public let user: SID?
+
+        init(process: UInt32, session: UInt64, user: SID?) {
+            self.process = process == 0 ? nil : Int32(bitPattern: process)
+            self.session = session == 0 ? nil : session
+            self.user = user
+        }
+
+        static let unknown = Peer(process: 0, session: 0, user: nil)
+    }
 
     /// Takes over an accepted socket, whatever accepted it, and captures its client, once and for all.
     ///
@@ -23,18 +44,25 @@ public final class Connection: Sendable {
     ///   - authority: nil for ``Authority/current``.
     /// - Throws: ``GuiseError/peerGone(_:)`` when the client has closed already,
     ///   ``GuiseError/notAServerConnection(_:)``, ``GuiseError/notAttached(_:)``, and what the authority refused.
-    public init(adopting socket: FileDescriptor, authority: Authority? = nil) throws(GuiseError) {
+    public convenience init(adopting socket: FileDescriptor, authority: Authority? = nil) throws(GuiseError) {
         let authority = if let authority { authority } else { try Authority.required() }
-        let capture = try Capture(of: socket.rawValue, authority: authority)
-        self.capture = capture
-        level = capture.level
-        fileDescriptor = socket
+        self.init(server: socket.rawValue, try Capture(of: socket.rawValue, authority: authority))
     }
 
-    private init(client socket: Int32, level: ImpersonationLevel) {
+    /// Takes over a socket and the capture of its client.
+    init(server socket: Int32, _ capture: Capture) {
+        fileDescriptor = FileDescriptor(rawValue: socket)
+        self.capture = capture
+        level = capture.level
+        peer = capture.peer
+    }
+
+    /// Takes over the connecting end.
+    init(client socket: Int32, level: ImpersonationLevel, peer: Peer = .unknown) {
         fileDescriptor = FileDescriptor(rawValue: socket)
         capture = nil
         self.level = level
+        self.peer = peer
     }
 
     deinit { close(fileDescriptor.rawValue) }
@@ -55,18 +83,28 @@ public final class Connection: Sendable {
     public static func connect(
         to path: FilePath, level: ImpersonationLevel = .impersonation, runtimeDirectory: String? = nil
     ) throws(GuiseError) -> Connection {
+        try connect(
+            to: path, quality: SecurityQualityOfService(level: level), runtimeDirectory: runtimeDirectory)
+    }
+
+    /// Connects to a service, allowing it no more than a quality of service says.
+    ///
+    /// As ``connect(to:level:runtimeDirectory:)``. On a thread that impersonates, the service gets the token that the
+    /// thread acts under, whatever the tracking.
+    ///
+    /// - Parameter quality: what the service may do with the caller's identity; it cannot change later.
+    public static func connect(
+        to path: FilePath, quality: SecurityQualityOfService, runtimeDirectory: String? = nil
+    ) throws(GuiseError) -> Connection {
         let socket = guise_unix_socket(Int32(SOCK_STREAM.rawValue), false)
         guard socket >= 0 else { throw .system(call: "socket", errno: -socket) }
         do throws(GuiseError) {
-            if level != .impersonation {
+            if quality != SecurityQualityOfService() {
                 var request = WireRegister()
-                request.level = level.wire
-                let client: AuthorityClient
-                if let current = Authority.current {
-                    client = current.client
-                } else {
-                    client = try AuthorityClient(runtimeDirectory: runtimeDirectory)
-                }
+                request.level = quality.level.wire
+                request.dynamicTracking = quality.tracking == .dynamic
+                request.effectiveOnly = quality.isEffectiveOnly
+                let client = try AuthorityClient.ofProcess(runtimeDirectory: runtimeDirectory)
                 _ = try client.call(.register(request), descriptor: socket)
             }
             let text = path.string
@@ -76,7 +114,7 @@ public final class Connection: Sendable {
             close(socket)
             throw error
         }
-        return Connection(client: socket, level: level)
+        return Connection(client: socket, level: quality.level)
     }
 
     /// Makes the calling thread act as the client, until ``revertToSelf()``: every access decision on it is
@@ -113,6 +151,15 @@ public final class Connection: Sendable {
     /// The client's token, for inspection. Of a client that connected at Anonymous nothing is known: its token
     /// is the Anonymous one, user `S-1-5-7`.
     public func clientToken() throws(GuiseError) -> TokenDescription { try captured().token() }
+
+    /// Ends the connection: neither side can send any more, the client reads what was sent and then the end, and of a
+    /// named pipe the next client may have the instance. The client's token can still be used until this value is gone.
+    ///
+    /// Corresponds to `DisconnectNamedPipe`.
+    public func disconnect() {
+        shutdown(fileDescriptor.rawValue, Int32(SHUT_RDWR))
+        capture?.release()
+    }
 
     @inline(__always)
     func captured() throws(GuiseError) -> Capture {

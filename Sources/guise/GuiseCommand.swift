@@ -14,12 +14,13 @@ struct GuiseCommand: ParsableCommand {
               guise account add files --service --uid 900 --grant SeImpersonatePrivilege
               guise root add /srv/files
               guise run files -- /usr/bin/fileservice
+              guise pipe list
               guise doctor
 
             Exit codes: 0 done, 1 refused or failed, 64 called wrongly.
             """,
         version: guiseVersion,
-        subcommands: [Run.self, AccountCommand.self, RootCommand.self, DoctorCommand.self])
+        subcommands: [Run.self, AccountCommand.self, RootCommand.self, PipeCommand.self, DoctorCommand.self])
 
     static func main() { Tool.main(GuiseCommand.self, name: "guise") }
 }

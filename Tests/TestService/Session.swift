@@ -25,7 +25,9 @@ final class Session: @unchecked Sendable {
 
     func perform(_ words: [String]) -> Outcome {
         do {
-            return try identity(words) ?? files(words) ?? sockets(words) ?? processes(words) ?? load(words)
+            return try identity(words) ?? pipes(words) ?? files(words) ?? sockets(words)
+                ?? processes(words)
+                ?? load(words)
                 ?? awaiting(words) ?? interference(words) ?? .errno(ENOTSUP)
         } catch { return .thrown(error) }
     }

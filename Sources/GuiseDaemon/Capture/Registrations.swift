@@ -20,7 +20,7 @@ final class Registrations: Sendable {
         var process: UInt64
         var logon: Logon
         /// The most that the process allows.
-        let level: ImpersonationLevel
+        let quality: SecurityQualityOfService
         let isAnnounced: Bool
         /// The user for whom it counts.
         let user: UInt32
@@ -48,7 +48,9 @@ final class Registrations: Sendable {
     // MARK: Announced by clients
 
     /// Announces the level of a socket that is not connected yet, and marks the socket.
-    func add(_ socket: Int32, process: UInt64, logon: Logon, level: ImpersonationLevel) throws(Refused) {
+    func add(_ socket: Int32, process: UInt64, logon: Logon, quality: SecurityQualityOfService)
+        throws(Refused)
+    {
         guard guise_socket_domain(socket) == AF_UNIX else {
             throw Refused(.notLocal, "the descriptor is not a Unix socket")
         }
@@ -57,7 +59,7 @@ final class Registrations: Sendable {
             throw Refused(.badRequest, "the socket is connected already: a level is chosen before connecting")
         }
         let registration = Registration(
-            inode: guise_socket_inode(socket), process: process, logon: logon, level: level,
+            inode: guise_socket_inode(socket), process: process, logon: logon, quality: quality,
             isAnnounced: true,
             user: logon.credentials.uid)
         let cookie = guise_socket_cookie(socket)
@@ -123,7 +125,8 @@ final class Registrations: Sendable {
                 return nil
             }
             let registration = Registration(
-                inode: inode, process: process, logon: logon, level: .impersonation, isAnnounced: false,
+                inode: inode, process: process, logon: logon, quality: SecurityQualityOfService(),
+                isAnnounced: false,
                 user: logon.credentials.uid, isConnecting: true)
             return state.insert(registration, cookie, limit: Self.largestCarriedCountPerUser)
                 ? nil : FileError(EAGAIN, rule: "too many connections of the service's are open already")
@@ -142,7 +145,7 @@ final class Registrations: Sendable {
         }
         state.withLock { state in
             guard var registration = state.byCookie[cookie] else { return }
-            registration.carried = client(registration.isAnnounced ? registration.level : nil)
+            registration.carried = client(registration.isAnnounced ? registration.quality.level : nil)
             if !registration.isAnnounced { (registration.process, registration.logon) = (process, logon) }
             state.byCookie[cookie] = registration
         }

@@ -20,12 +20,14 @@ final class ControlClient {
     /// What `guise run` asked for, until it hands over its listener.
     var launch: Logon?
     var captures: [UInt64: Captured] = [:]
+    /// Of captures that came by a pipe: the server whose instance the client has.
+    var instances: [UInt64: PipeServer] = [:]
     /// Whether an answer is being worked on elsewhere.
     let isBusy = BusyFlag()
     private var lastCapture: UInt64 = 0
 
     struct Captured {
-        let client: PeerCapture.Client
+        var client: PeerCapture.Client
         /// In milliseconds since 1970.
         let time = WallClock.milliseconds
         var handles: [ImpersonationLevel: ImpersonationHandle] = [:]
@@ -59,8 +61,11 @@ final class ControlClient {
 
     deinit { close(socket) }
 
+    /// Whether another capture has room.
+    var mayCapture: Bool { captures.count < Self.largestCaptureCount }
+
     func add(_ captured: Captured) throws(Refused) -> UInt64 {
-        guard captures.count < Self.largestCaptureCount else {
+        guard mayCapture else {
             throw Refused(
                 .limit, "process \(pid) holds \(captures.count) captured connections, and may no more")
         }

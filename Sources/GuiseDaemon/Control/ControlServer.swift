@@ -58,6 +58,7 @@ package final class ControlServer: @unchecked Sendable {
         }
         watch(listener)
         watch(wake)
+        watch(requests.pipes.poll)
     }
 
     /// Answers until ``stop()``. Blocks the calling thread.
@@ -73,6 +74,7 @@ package final class ControlServer: @unchecked Sendable {
                     unlink(path)
                     return
                 case listener: accept()
+                case requests.pipes.poll: requests.attendPipes()
                 case let descriptor:
                     if let client = clients[descriptor] {
                         serve(client)

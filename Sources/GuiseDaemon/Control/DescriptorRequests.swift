@@ -44,6 +44,27 @@ final class DescriptorRequests {
         return .done(.init())
     }
 
+    /// The descriptor of what is no file.
+    func get(
+        _ request: WireDescriptorGet, of descriptor: SecurityDescriptor, _ logon: Logon, _ domain: SID
+    ) throws(Refused) -> WireResponse.OneOf_Body {
+        try require(.readControl, descriptor, logon, request.path)
+        let shown = try descriptor.shown(to: logon.token.token)
+        var answer = WireDescriptor()
+        answer.path = request.path
+        answer.binary = .init(shown.bytes)
+        answer.sddl = shown.sddl(domain: domain)
+        answer.managed = true
+        return .descriptor(answer)
+    }
+
+    /// What the descriptor of what is no file is to be.
+    func set(
+        _ request: WireDescriptorSet, of descriptor: SecurityDescriptor, _ logon: Logon, _ domain: SID
+    ) throws(Refused) -> SecurityDescriptor {
+        try changed(descriptor, request, try wanted(request, domain), logon)
+    }
+
     /// Has everything below a folder inherit anew. The work takes a thread of its own.
     func propagate(_ request: WirePropagate, _ logon: Logon) throws(Refused) -> Requests.Work {
         let (object, isManaged) = try find(request.path, logon)
@@ -86,7 +107,13 @@ final class DescriptorRequests {
             }
             return wanted
         }
-        let descriptor = try read(object, request.path)
+        return try changed(try read(object, request.path), request, wanted, logon)
+    }
+
+    private func changed(
+        _ descriptor: SecurityDescriptor, _ request: WireDescriptorSet, _ wanted: SecurityDescriptor,
+        _ logon: Logon
+    ) throws(Refused) -> SecurityDescriptor {
         var rights: AccessMask<FileKind> = []
         if wanted.owner != nil || wanted.group != nil { rights.insert(.writeOwner) }
         if wanted.dacl != .absent { rights.insert(.writeDAC) }
@@ -177,7 +204,7 @@ final class DescriptorRequests {
 extension SecurityDescriptor {
     /// As a token may see it: who is audited is shown to holders of SeSecurityPrivilege only. Labels, resource
     /// attributes and policies come with READ_CONTROL (MS-DTYP 2.4.7, SECURITY_INFORMATION).
-    fileprivate func shown(to token: Token) throws(Refused) -> SecurityDescriptor {
+    func shown(to token: Token) throws(Refused) -> SecurityDescriptor {
         guard !token.holds(.security), case .present(let list) = sacl else { return self }
         let rest = list.aces.filter { !$0.type.isAudit && !$0.type.isAlarm }
         guard rest.count < list.aces.count else { return self }

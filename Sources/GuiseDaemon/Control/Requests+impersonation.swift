@@ -57,7 +57,7 @@ extension Requests {
         return .with(.attached(attached), descriptor: descriptor)
     }
 
-    private func attachment(_ client: ControlClient) throws(Refused) -> Attachment {
+    func attachment(_ client: ControlClient) throws(Refused) -> Attachment {
         guard let attachment = client.attachment else {
             throw Refused(.badRequest, "attach first")
         }
@@ -71,15 +71,29 @@ extension Requests {
         try Endpoint(of: socket, process: client.pid)?.check(
             client: captured.token, server: attachment.logon.token.token)
         let number = try client.add(ControlClient.Captured(client: captured))
+        return .captured(captureView(number, client, attachment))
+    }
+
+    /// What a process is told of a capture that it has just got.
+    func captureView(_ number: UInt64, _ client: ControlClient, _ attachment: Attachment) -> WireCaptured {
         var answer = WireCaptured()
+        guard let captured = client.captures[number]?.client else { return answer }
         answer.capture = number
         answer.level = WireLevel(captured.level)
+        if captured.level > .anonymous {
+            answer.process = UInt32(bitPattern: captured.pid)
+            answer.session = captured.token.logonSession
+        }
+        guard captured.source == nil else {
+            answer.dynamicTracking = true
+            return answer
+        }
         do throws(Refused) {
             answer.handle = try handle(number, at: captured.level, client, attachment).number
         } catch {
             answer.refusal = error.wire
         }
-        return .captured(answer)
+        return answer
     }
 
     func openHandle(_ request: WireOpenHandle, _ client: ControlClient) throws(Refused)
@@ -102,7 +116,12 @@ extension Requests {
         guard var captured = client.captures[number] else {
             throw Refused(.notFound, "there is no capture \(number)")
         }
-        if let known = captured.handles[level] { return known }
+        let known = captured.handles[level]
+        if let source = captured.client.source {
+            captured.client.token = try source.token(now: captured.client.token, context)
+        } else if let known {
+            return known
+        }
         let token = Token.Impersonation(captured.client.token, level: level)
         let refusal = ImpersonationGate.impersonationGate(
             service: attachment.logon.token.token, client: token.token, level: level,
@@ -114,7 +133,11 @@ extension Requests {
                 refused, of: token.token.user, by: client.pid, service: service, client: captured.client.pid)
             throw refused
         }
-        guard let handle = attachment.open(token, credentials: captured.client.credentials) else {
+        // Threads that act as a client who is followed act under the token as it is now.
+        let replaced = known.flatMap {
+            attachment.replace($0.number, token, credentials: captured.client.credentials)
+        }
+        guard let handle = replaced ?? attachment.open(token, credentials: captured.client.credentials) else {
             throw Refused(
                 .limit,
                 "process \(client.pid) has \(Attachment.largestHandleCount) handles open, and may no more")
@@ -126,6 +149,8 @@ extension Requests {
     }
 
     func closeCapture(_ request: WireCloseCapture, _ client: ControlClient) -> WireResponse.OneOf_Body {
+        if let server = client.instances.removeValue(forKey: request.capture) { release(server) }
+        guard !request.instanceOnly else { return .done(.init()) }
         if let captured = client.captures.removeValue(forKey: request.capture) {
             client.attachment?.close(captured.handles.values.map(\.number))
         }
@@ -135,13 +160,14 @@ extension Requests {
     func capturedToken(
         _ request: WireCapturedToken, _ client: ControlClient
     ) throws(Refused) -> Answer {
-        guard let captured = client.captures[request.capture]?.client else {
+        guard var captured = client.captures[request.capture]?.client else {
             throw Refused(.notFound, "there is no capture \(request.capture)")
         }
+        if let source = captured.source { captured.token = try source.token(now: captured.token, context) }
         let token = Token.Impersonation(captured.token, level: captured.level)
         let directory = accounts.directory
-        return .later { () throws(Refused) in
-            .token(WireTokenView(token, credentials: captured.credentials, names: directory))
+        return .later { [credentials = captured.credentials] () throws(Refused) in
+            .token(WireTokenView(token, credentials: credentials, names: directory))
         }
     }
 
@@ -151,7 +177,10 @@ extension Requests {
         guard let socket, let level = ImpersonationLevel(request.level) else {
             throw Refused(.badRequest, "register needs a socket that is not connected yet, and a level")
         }
-        try registrations.add(socket, process: client.identity, logon: try logon(client), level: level)
+        let quality = SecurityQualityOfService(
+            level: level, tracking: request.dynamicTracking ? .dynamic : .static,
+            isEffectiveOnly: request.effectiveOnly)
+        try registrations.add(socket, process: client.identity, logon: try logon(client), quality: quality)
         return .registered(.init())
     }
 }

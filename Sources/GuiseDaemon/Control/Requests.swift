@@ -25,6 +25,7 @@ final class Requests {
     let context: MediationContext
     let descriptors: DescriptorRequests
     let roots: RootRequests
+    let pipes: NamedPipes
     /// The connections by which processes are attached, by the processes' identities.
     var attached: [UInt64: ControlClient] = [:]
     let startTime = WallClock.milliseconds
@@ -40,6 +41,7 @@ final class Requests {
         capture = try PeerCapture(registrations: registrations, tokens: tokens, processes: context.processes)
         descriptors = DescriptorRequests(roots: context.roots, sessions: sessions)
         roots = RootRequests(accounts: accounts, roots: context.roots)
+        pipes = try NamedPipes()
         roots.openAll(audit)
     }
 
@@ -81,8 +83,17 @@ final class Requests {
             return .now(try roots.remove(request))
         case .rootList: return .now(roots.list())
         case .descriptorGet(let request):
+            if let pipe = try pipe(at: request.path) {
+                return .now(
+                    try descriptors.get(request, of: pipe.descriptor, try logon(client), accounts.machine))
+            }
             return .now(try descriptors.get(request, try logon(client), accounts.machine))
         case .descriptorSet(let request):
+            if let pipe = try pipe(at: request.path) {
+                pipe.descriptor = try descriptors.set(
+                    request, of: pipe.descriptor, try logon(client), accounts.machine)
+                return .now(.done(.init()))
+            }
             return .now(
                 try descriptors.set(
                     request, try logon(client), accounts.machine, isAdministrator: isAdministrator(client)))
@@ -92,6 +103,10 @@ final class Requests {
         case .connections(let request): return try connections(request, client)
         case .sessions(let request): return try sessions(request, client)
         case .status: return status(client)
+        case .pipeCreate(let request): return try createPipe(request, client)
+        case .pipeOpen(let request): return try openPipe(request, client)
+        case .pipeClose(let request): return .now(closePipe(request, client))
+        case .pipeList(let request): return try listPipes(request, client)
         case nil:
             throw Refused(.unsupported, "this authority does not know the request")
         }
@@ -99,6 +114,7 @@ final class Requests {
 
     /// The connection is gone, and with it what the process held by it.
     func forget(_ client: ControlClient) {
+        forgetPipes(client)
         if let attachment = client.attachment {
             context.processes.remove(attachment)
             if attached[client.identity] === client { attached[client.identity] = nil }
