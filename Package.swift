@@ -24,6 +24,7 @@ let package = Package(
     products: [
         .library(name: "AccessControl", targets: ["AccessControl"]),
         .library(name: "Guise", targets: ["Guise"]),
+        .library(name: "GuiseDDE", targets: ["GuiseDDE"]),
         .executable(name: "guised", targets: ["guised"]),
         .executable(name: "guise", targets: ["guise"]),
         .executable(name: "idn", targets: ["idn"]),
@@ -51,6 +52,15 @@ let package = Package(
                 "AccessControl", "CGuise", "GuiseProtocol",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
+            swiftSettings: strict),
+        .target(
+            name: "GuiseDDE",
+            dependencies: [
+                "AccessControl", "CGuise", "Guise",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            exclude: ["dde.proto"],
             swiftSettings: strict),
         .target(
             name: "GuiseDaemon",
@@ -123,7 +133,7 @@ let package = Package(
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .executableTarget(
             name: "guise-test-service",
-            dependencies: ["AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol"],
+            dependencies: ["AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseDDE", "GuiseProtocol"],
             path: "Tests/TestService", swiftSettings: strict),
         .testTarget(
             name: "GuiseTests",

@@ -25,7 +25,7 @@ final class Session: @unchecked Sendable {
 
     func perform(_ words: [String]) -> Outcome {
         do {
-            return try identity(words) ?? pipes(words) ?? files(words) ?? sockets(words)
+            return try identity(words) ?? pipes(words) ?? exchange(words) ?? files(words) ?? sockets(words)
                 ?? processes(words)
                 ?? load(words)
                 ?? awaiting(words) ?? interference(words) ?? .errno(ENOTSUP)
