@@ -34,6 +34,7 @@ let package = Package(
     products: [
         .library(name: "AccessControl", targets: ["AccessControl"]),
         .library(name: "Guise", targets: ["Guise"]),
+        .library(name: "GuiseDDE", targets: ["GuiseDDE"]),
         .library(name: "GuiseHummingbird", targets: ["GuiseHummingbird"]),
         .library(name: "GuiseNIO", targets: ["GuiseNIO"]),
         .executable(name: "guised", targets: ["guised"]),
@@ -72,6 +73,15 @@ let package = Package(
                 "AccessControl", "CGuise", "GuiseProtocol",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
+            swiftSettings: strict),
+        .target(
+            name: "GuiseDDE",
+            dependencies: [
+                "AccessControl", "CGuise", "Guise",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            exclude: ["dde.proto"],
             swiftSettings: strict),
         .target(
             name: "GuiseNIO",
@@ -163,7 +173,7 @@ let package = Package(
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .executableTarget(
             name: "guise-test-service",
-            dependencies: ["AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol"],
+            dependencies: ["AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseDDE", "GuiseProtocol"],
             path: "Tests/TestService", swiftSettings: strict),
         .executableTarget(
             name: "guise-test-adapters",

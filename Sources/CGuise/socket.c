@@ -102,6 +102,14 @@ int guise_unix_socket(int type, bool nonblocking) {
     return result(socket(AF_UNIX, type | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0));
 }
 
+int guise_unix_pair(int type, int *first, int *second) {
+    int ends[2];
+    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) < 0) return -errno;
+    *first = ends[0];
+    *second = ends[1];
+    return 0;
+}
+
 int guise_unix_listen(const char *path, size_t length, int type, int backlog, uint32_t mode) {
     struct sockaddr_un name;
     socklen_t size;

@@ -148,3 +148,42 @@ enum Fork {
 
 /// The text of an errno value.
 func errnoText(_ errno: Int32) -> String { String(cString: strerror(errno)) }
+
+extension AuthorityClient {
+    /// The connection that an unattached process keeps for its requests, and as whom it was made.
+    private struct Kept {
+        let client: AuthorityClient
+        let runtimeDirectory: String?
+        let user: [UInt32]
+    }
+    private static let kept = Mutex<Kept?>(nil)
+
+    /// The connection of this process: its attachment's, else one that is made once and kept for as long as the process
+    /// has the same credentials, since the authority goes by those it had when it connected.
+    static func ofProcess(runtimeDirectory: String?) throws(GuiseError) -> AuthorityClient {
+        if let current = Authority.current { return current.client }
+        var groups = [gid_t](repeating: 0, count: 256)
+        let count = getgroups(Int32(groups.count), &groups)
+        let user = [geteuid(), getegid()] + groups.prefix(Int(max(0, count)))
+        let known = kept.withLock { kept in
+            kept.flatMap { one in
+                one.client.isUsable && one.runtimeDirectory == runtimeDirectory && one.user == user
+                    ? one.client : nil
+            }
+        }
+        if let known { return known }
+        let made = try AuthorityClient(runtimeDirectory: runtimeDirectory)
+        // Whoever has more groups than that connects anew each time.
+        if count >= 0 {
+            kept.withLock { $0 = Kept(client: made, runtimeDirectory: runtimeDirectory, user: user) }
+        }
+        return made
+    }
+
+    /// Whether a request can be sent: the connection is this process's own, and the authority has not closed it.
+    private var isUsable: Bool {
+        guard isOwn, !isLost else { return false }
+        var one = pollfd(fd: socket, events: GUISE_POLLRDHUP, revents: 0)
+        return poll(&one, 1, 0) == 0
+    }
+}

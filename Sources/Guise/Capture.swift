@@ -11,7 +11,11 @@ final class Capture: Sendable {
     private let client: AuthorityClient
     /// The level that the client allowed.
     let level: ImpersonationLevel
+    /// Who connected.
+    let peer: Connection.Peer
     private let number: UInt64
+    /// Dynamic tracking: the token is asked for each time, and no handle stands for it for good.
+    private let isFollowed: Bool
     /// By level: the handle for the identity page; 0 until the authority gave one.
     private let handles: InlineArray<4, Atomic<UInt64>>
 
@@ -26,6 +30,8 @@ final class Capture: Sendable {
     init(_ captured: WireCaptured, by client: AuthorityClient, _ authority: Authority) {
         self.authority = authority
         self.client = client
+        isFollowed = captured.dynamicTracking
+        peer = Connection.Peer(process: captured.process, session: captured.session, user: nil)
         number = captured.capture
         level = ImpersonationLevel(captured.level)
         handles = InlineArray { index in
@@ -50,8 +56,16 @@ final class Capture: Sendable {
         request.atMost = level.wire
         guard case .handle(let opened) = try client.call(.openHandle(request)), opened.handle != 0
         else { throw .authorityFailed("the authority's answer to impersonate makes no sense") }
-        handles[Int(level.rawValue)].store(opened.handle, ordering: .releasing)
+        if !isFollowed { handles[Int(level.rawValue)].store(opened.handle, ordering: .releasing) }
         return opened.handle
+    }
+
+    /// Gives up the pipe's instance, so that another client may have it.
+    func release() {
+        var close = WireCloseCapture()
+        close.capture = number
+        close.instanceOnly = true
+        client.post(.closeCapture(close))
     }
 
     func token() throws(GuiseError) -> TokenDescription { try client.token(ofCapture: number) }

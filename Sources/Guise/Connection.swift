@@ -17,6 +17,27 @@ public final class Connection: Sendable {
     private let logon: Logon?
     /// The most that the service may do with the client's identity. The client chose it before it connected.
     public let level: ImpersonationLevel
+    /// Who is at the other end: on the side that accepted, the client; on a named pipe's other side, its server.
+    public let peer: Peer
+
+    /// Who is at the other end of a connection, as the authority knew it when the connection was made.
+    public struct Peer: Sendable, Hashable {
+        /// The process, which may have ended since; nil when it is not known, as of a client at level Anonymous.
+        /// Corresponds to `GetNamedPipeClientProcessId` and `GetNamedPipeServerProcessId`.
+        public let process: Int32?
+        /// The logon session; nil when it is not known. Corresponds to `GetNamedPipeClientSessionId`.
+        public let session: UInt64?
+        /// The user whom a named pipe's server runs as. A client's is in its token.
+        public let user: SID?
+
+        init(process: UInt32, session: UInt64, user: SID?) {
+            self.process = process == 0 ? nil : Int32(bitPattern: process)
+            self.session = session == 0 ? nil : session
+            self.user = user
+        }
+
+        static let unknown = Peer(process: 0, session: 0, user: nil)
+    }
 
     /// Takes over an accepted socket, whatever accepted it, and captures its client, once and for all.
     ///
@@ -28,7 +49,7 @@ public final class Connection: Sendable {
     ///   ``GuiseError/notAServerConnection(_:)``, ``GuiseError/notAttached(_:)``, and what the authority refused.
     public convenience init(adopting socket: FileDescriptor, authority: Authority? = nil) throws(GuiseError) {
         let authority = if let authority { authority } else { try Authority.required() }
-        self.init(try Capture(of: socket.rawValue, authority: authority), socket: socket)
+        self.init(server: socket.rawValue, try Capture(of: socket.rawValue, authority: authority))
     }
 
     /// Captures the client of an accepted socket that stays with whoever accepted it, as an event loop's does. The
@@ -40,22 +61,25 @@ public final class Connection: Sendable {
     /// - Throws: as ``init(adopting:authority:)``.
     public convenience init(clientOf socket: FileDescriptor, authority: Authority? = nil) throws(GuiseError) {
         let authority = if let authority { authority } else { try Authority.required() }
-        self.init(
-            try Capture(of: socket.rawValue, authority: authority), socket: FileDescriptor(rawValue: -1))
+        self.init(server: -1, try Capture(of: socket.rawValue, authority: authority))
     }
 
-    private init(_ capture: Capture, socket: FileDescriptor) {
+    /// Takes over a socket and the capture of its client.
+    init(server socket: Int32, _ capture: Capture) {
+        fileDescriptor = FileDescriptor(rawValue: socket)
         self.capture = capture
         logon = nil
         level = capture.level
-        fileDescriptor = socket
+        peer = capture.peer
     }
 
-    private init(client socket: Int32, level: ImpersonationLevel, logon: Logon?) {
+    /// Takes over the connecting end.
+    init(client socket: Int32, level: ImpersonationLevel, as logon: Logon? = nil, peer: Peer = .unknown) {
         self.logon = logon
         fileDescriptor = FileDescriptor(rawValue: socket)
         capture = nil
         self.level = level
+        self.peer = peer
     }
 
     deinit { if fileDescriptor.rawValue >= 0 { close(fileDescriptor.rawValue) } }
@@ -79,21 +103,34 @@ public final class Connection: Sendable {
         to path: FilePath, level: ImpersonationLevel = .impersonation, as logon: Logon? = nil,
         runtimeDirectory: String? = nil
     ) throws(GuiseError) -> Connection {
+        try connect(
+            to: path, quality: SecurityQualityOfService(level: level), as: logon,
+            runtimeDirectory: runtimeDirectory)
+    }
+
+    /// Connects to a service, allowing it no more than a quality of service says.
+    ///
+    /// As ``connect(to:level:as:runtimeDirectory:)``. On a thread that impersonates, the service gets the token that the
+    /// thread acts under, whatever the tracking.
+    ///
+    /// - Parameter quality: what the service may do with the caller's identity; it cannot change later.
+    public static func connect(
+        to path: FilePath, quality: SecurityQualityOfService, as logon: Logon? = nil,
+        runtimeDirectory: String? = nil
+    ) throws(GuiseError) -> Connection {
         let socket = guise_unix_socket(Int32(SOCK_STREAM.rawValue), false)
         guard socket >= 0 else { throw .system(call: "socket", errno: -socket) }
         do throws(GuiseError) {
-            if level != .impersonation || logon != nil {
+            if quality != SecurityQualityOfService() || logon != nil {
                 var request = WireRegister()
-                request.level = level.wire
-                let client: AuthorityClient
-                if let logon {
-                    request.logon = logon.number
-                    client = logon.client
-                } else if let current = Authority.current {
-                    client = current.client
-                } else {
-                    client = try AuthorityClient(runtimeDirectory: runtimeDirectory)
-                }
+                request.level = quality.level.wire
+                request.dynamicTracking = quality.tracking == .dynamic
+                request.effectiveOnly = quality.isEffectiveOnly
+                request.logon = logon?.number ?? 0
+                let client =
+                    if let logon { logon.client } else {
+                        try AuthorityClient.ofProcess(runtimeDirectory: runtimeDirectory)
+                    }
                 _ = try client.call(.register(request), descriptor: socket)
             }
             let text = path.string
@@ -103,7 +140,7 @@ public final class Connection: Sendable {
             close(socket)
             throw error
         }
-        return Connection(client: socket, level: level, logon: logon)
+        return Connection(client: socket, level: quality.level, as: logon)
     }
 
     /// Makes the calling thread act as the client, until ``revertToSelf()``: every access decision on it is
@@ -140,6 +177,15 @@ public final class Connection: Sendable {
     /// The client's token, for inspection. Of a client that connected at Anonymous nothing is known: its token
     /// is the Anonymous one, user `S-1-5-7`.
     public func clientToken() throws(GuiseError) -> TokenDescription { try captured().token() }
+
+    /// Ends the connection: neither side can send any more, the client reads what was sent and then the end, and of a
+    /// named pipe the next client may have the instance. The client's token can still be used until this value is gone.
+    ///
+    /// Corresponds to `DisconnectNamedPipe`.
+    public func disconnect() {
+        shutdown(fileDescriptor.rawValue, Int32(SHUT_RDWR))
+        capture?.release()
+    }
 
     @inline(__always)
     func captured() throws(GuiseError) -> Capture {

@@ -36,6 +36,10 @@ public enum GuiseError: Error, Sendable, Hashable {
     case logonFailed(String)
     /// No such process, account, managed root or file.
     case notFound(String)
+    /// Every instance of a named pipe serves a client. Try again, or wait (`timeout:`).
+    case busy(String)
+    /// It was closed, by this side or the other.
+    case closed(String)
     /// There is one already.
     case alreadyExists(String)
     /// Somebody else has changed it since it was read. Read it again.
@@ -57,6 +61,7 @@ public enum GuiseError: Error, Sendable, Hashable {
         case .notFound: self = .notFound(text)
         case .alreadyExists: self = .alreadyExists(text)
         case .conflict: self = .conflict(text)
+        case .busy: self = .busy(text)
         case .limit: self = .limitReached(text)
         case .noPrivilege: self = .privilegeNotHeld(text)
         case .integrity: self = .integrityTooHigh(text)
@@ -80,7 +85,8 @@ extension GuiseError: CustomStringConvertible {
             .privilegeNotHeld(let text), .integrityTooHigh(let text), .logonFailed(let text),
             .restricted(let text),
             .peerGone(let text), .notAServerConnection(let text), .accessDenied(let text),
-            .notFound(let text), .alreadyExists(let text), .conflict(let text), .limitReached(let text),
+            .notFound(let text), .busy(let text), .closed(let text), .alreadyExists(let text),
+            .conflict(let text), .limitReached(let text),
             .invalid(let text), .authorityFailed(let text):
             text
         case .system(let call, let errno):

@@ -6,6 +6,36 @@ public func ImpersonateNamedPipeClient(_ connection: Connection) throws(GuiseErr
     try impersonate(connection)
 }
 
+/// `CreateNamedPipe` is ``NamedPipe/Server`` here.
+@available(*, unavailable, renamed: "NamedPipe.Server.init(name:)")
+public func CreateNamedPipe(_ name: String) throws(GuiseError) -> NamedPipe.Server {
+    try NamedPipe.Server(name: name)
+}
+
+/// `ConnectNamedPipe` is ``NamedPipe/Server/accept()`` here.
+@available(*, unavailable, renamed: "NamedPipe.Server.accept(self:)")
+public func ConnectNamedPipe(_ server: NamedPipe.Server) throws(GuiseError) -> Connection {
+    try server.accept()
+}
+
+/// `DisconnectNamedPipe` is ``Connection/disconnect()`` here.
+@available(*, unavailable, renamed: "Connection.disconnect(self:)")
+public func DisconnectNamedPipe(_ connection: Connection) { connection.disconnect() }
+
+/// `WaitNamedPipe` is the timeout of ``NamedPipe/connect(to:access:quality:timeout:runtimeDirectory:)`` here.
+@available(*, unavailable, renamed: "NamedPipe.connect(to:timeout:)")
+public func WaitNamedPipe(_ name: String, _ timeout: Duration) throws(GuiseError) -> Connection {
+    try NamedPipe.connect(to: name, timeout: timeout)
+}
+
+/// `GetNamedPipeClientProcessId` is ``Connection/peer`` here.
+@available(*, unavailable, renamed: "getter:Connection.peer(self:)")
+public func GetNamedPipeClientProcessId(_ connection: Connection) -> Connection.Peer { connection.peer }
+
+/// `GetNamedPipeServerProcessId` is ``Connection/peer`` here.
+@available(*, unavailable, renamed: "getter:Connection.peer(self:)")
+public func GetNamedPipeServerProcessId(_ connection: Connection) -> Connection.Peer { connection.peer }
+
 /// `RevertToSelf` is ``revertToSelf()`` here.
 @available(*, unavailable, renamed: "revertToSelf()")
 public func RevertToSelf() { revertToSelf() }

@@ -62,12 +62,14 @@ package enum ControlPacket {
     package static func receive<Message: SwiftProtobuf.Message>(
         _: Message.Type, from socket: Int32, discard: (Int32) -> Void = { close($0) }
     ) throws(Failure) -> Received<Message> {
-        var buffer = [UInt8](repeating: 0, count: largest)
         var packet = guise_packet()
-        var got: Int
-        repeat {
-            got = guise_packet_receive(socket, &buffer, buffer.count, &packet, 0)
-        } while got == -Int(EINTR)
+        var got = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: largest) { buffer, count in
+            repeat {
+                got = guise_packet_receive(socket, buffer.baseAddress!, buffer.count, &packet, 0)
+            } while got == -Int(EINTR)
+            count = max(0, got)
+        }
         guard got >= 0 else {
             if got == -Int(ECONNRESET) { throw .closed }
             throw .system(Int32(-got))
@@ -78,7 +80,7 @@ package enum ControlPacket {
         }
         do {
             guard !packet.damaged else { throw Failure.malformed }
-            let message = try Message(serializedBytes: Array(buffer[..<got]))
+            let message = try Message(serializedBytes: bytes)
             return Received(
                 message: message, descriptor: descriptors.first, sender: packet.sender_pid)
         } catch {

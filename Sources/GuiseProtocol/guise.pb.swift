@@ -268,6 +268,50 @@ package nonisolated enum WireAccountKind: SwiftProtobuf.Enum, Swift.CaseIterable
 
 }
 
+package nonisolated enum WirePipeDirection: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case unspecified // = 0
+
+  /// from the client to the server
+  case inbound // = 1
+  case outbound // = 2
+  case duplex // = 3
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .inbound
+    case 2: self = .outbound
+    case 3: self = .duplex
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .inbound: return 1
+    case .outbound: return 2
+    case .duplex: return 3
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [WirePipeDirection] = [
+    .unspecified,
+    .inbound,
+    .outbound,
+    .duplex,
+  ]
+
+}
+
 package nonisolated struct WireRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -505,6 +549,38 @@ package nonisolated struct WireRequest: Sendable {
     set {body = .sessionEnd(newValue)}
   }
 
+  package var pipeCreate: WirePipeCreate {
+    get {
+      if case .pipeCreate(let v)? = body {return v}
+      return WirePipeCreate()
+    }
+    set {body = .pipeCreate(newValue)}
+  }
+
+  package var pipeOpen: WirePipeOpen {
+    get {
+      if case .pipeOpen(let v)? = body {return v}
+      return WirePipeOpen()
+    }
+    set {body = .pipeOpen(newValue)}
+  }
+
+  package var pipeClose: WirePipeClose {
+    get {
+      if case .pipeClose(let v)? = body {return v}
+      return WirePipeClose()
+    }
+    set {body = .pipeClose(newValue)}
+  }
+
+  package var pipeList: WirePipeList {
+    get {
+      if case .pipeList(let v)? = body {return v}
+      return WirePipeList()
+    }
+    set {body = .pipeList(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -536,6 +612,10 @@ package nonisolated struct WireRequest: Sendable {
     case logonUser(WireLogonUser)
     case passwordSet(WirePasswordSet)
     case sessionEnd(WireSessionEnd)
+    case pipeCreate(WirePipeCreate)
+    case pipeOpen(WirePipeOpen)
+    case pipeClose(WirePipeClose)
+    case pipeList(WirePipeList)
 
   }
 
@@ -703,6 +783,38 @@ package nonisolated struct WireResponse: Sendable {
     set {body = .status(newValue)}
   }
 
+  package var pipeCreated: WirePipeCreated {
+    get {
+      if case .pipeCreated(let v)? = body {return v}
+      return WirePipeCreated()
+    }
+    set {body = .pipeCreated(newValue)}
+  }
+
+  package var pipeOpened: WirePipeOpened {
+    get {
+      if case .pipeOpened(let v)? = body {return v}
+      return WirePipeOpened()
+    }
+    set {body = .pipeOpened(newValue)}
+  }
+
+  package var pipeWaiting: WirePipeWaiting {
+    get {
+      if case .pipeWaiting(let v)? = body {return v}
+      return WirePipeWaiting()
+    }
+    set {body = .pipeWaiting(newValue)}
+  }
+
+  package var pipes: WirePipes {
+    get {
+      if case .pipes(let v)? = body {return v}
+      return WirePipes()
+    }
+    set {body = .pipes(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -725,6 +837,10 @@ package nonisolated struct WireResponse: Sendable {
     case connections(WireConnectionList)
     case sessions(WireSessionList)
     case status(WireAuthorityStatus)
+    case pipeCreated(WirePipeCreated)
+    case pipeOpened(WirePipeOpened)
+    case pipeWaiting(WirePipeWaiting)
+    case pipes(WirePipes)
 
   }
 
@@ -801,6 +917,9 @@ package nonisolated struct WireRefusal: Sendable {
 
     /// wrong account or password, or one that cannot be logged on; which, is not said
     case logonFailure // = 70
+
+    /// every instance of the pipe serves a client
+    case busy // = 80
     case UNRECOGNIZED(Int)
 
     package init() {
@@ -826,6 +945,7 @@ package nonisolated struct WireRefusal: Sendable {
       case 14: self = .internal
       case 15: self = .conflict
       case 70: self = .logonFailure
+      case 80: self = .busy
       default: self = .UNRECOGNIZED(rawValue)
       }
     }
@@ -849,6 +969,7 @@ package nonisolated struct WireRefusal: Sendable {
       case .internal: return 14
       case .conflict: return 15
       case .logonFailure: return 70
+      case .busy: return 80
       case .UNRECOGNIZED(let i): return i
       }
     }
@@ -872,6 +993,7 @@ package nonisolated struct WireRefusal: Sendable {
       .internal,
       .conflict,
       .logonFailure,
+      .busy,
     ]
 
   }
@@ -985,6 +1107,15 @@ package nonisolated struct WireCaptured: Sendable {
   /// Clears the value of `refusal`. Subsequent reads from it will return its default value.
   package mutating func clearRefusal() {self._refusal = nil}
 
+  /// the client's when it connected; 0 at Anonymous
+  package var process: UInt32 = 0
+
+  /// its logon session; 0 at Anonymous
+  package var session: UInt64 = 0
+
+  /// handle is 0: ask for one each time, for the token as it is then
+  package var dynamicTracking: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1021,12 +1152,16 @@ package nonisolated struct WireHandle: Sendable {
   package init() {}
 }
 
+/// closes its handles too; answered with Done
 package nonisolated struct WireCloseCapture: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   package var capture: UInt64 = 0
+
+  /// nothing but the pipe's instance, for the next client; the capture stays
+  package var instanceOnly: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1056,6 +1191,10 @@ package nonisolated struct WireRegister: Sendable {
 
   /// unless 0: as this logon of the same connection, instead of as the caller
   package var logon: UInt64 = 0
+
+  package var dynamicTracking: Bool = false
+
+  package var effectiveOnly: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1981,6 +2120,196 @@ package nonisolated struct WirePropagationFailure: Sendable {
   package init() {}
 }
 
+/// Makes a named pipe, or joins its servers; decided with the token of `thread`, the sender's own. The response carries
+/// the channel (SOCK_SEQPACKET) on which clients arrive: each a packet of one Captured, with the server's end.
+package nonisolated struct WirePipeCreate: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 1 to 256 characters without a backslash, or after \\.\pipe\
+  package var name: String = String()
+
+  /// SOCK_SEQPACKET instead of SOCK_STREAM
+  package var messages: Bool = false
+
+  package var direction: WirePipeDirection = .unspecified
+
+  /// 1 to 254; 255: as many as come
+  package var maximumInstances: UInt32 = 0
+
+  /// refused with ALREADY_EXISTS if the name is there
+  package var first: Bool = false
+
+  /// of a new name; empty, and binary too: the default one
+  package var sddl: String = String()
+
+  /// instead of sddl
+  package var binary: Data = Data()
+
+  package var thread: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WirePipeCreated: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var server: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Opens a pipe as a client; decided with the token of `thread`. The answer is PipeOpened with the client's end, or,
+/// when every instance is taken and `wait` was said, PipeWaiting with a channel that a Response like this comes on.
+package nonisolated struct WirePipeOpen: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  package var read: Bool = false
+
+  package var write: Bool = false
+
+  package var level: WireLevel = .unspecified
+
+  package var dynamicTracking: Bool = false
+
+  package var effectiveOnly: Bool = false
+
+  package var wait: Bool = false
+
+  package var thread: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WirePipeOpened: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// what the server may do; less than asked for where the thread acts at less
+  package var level: WireLevel = .unspecified
+
+  /// the server's
+  package var process: UInt32 = 0
+
+  /// the server's, a SID
+  package var user: String = String()
+
+  package var session: UInt64 = 0
+
+  package var messages: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WirePipeWaiting: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// No more clients for one server; those that have arrived stay. Answered with Done.
+package nonisolated struct WirePipeClose: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var server: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// The pipes, by their names, those after `after`: as many as fit in one message.
+package nonisolated struct WirePipeList: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var after: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WirePipeView: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// as its first server spelled it
+  package var name: String = String()
+
+  package var messages: Bool = false
+
+  package var direction: WirePipeDirection = .unspecified
+
+  /// that serve a client
+  package var instances: UInt32 = 0
+
+  /// 255: as many as come
+  package var maximumInstances: UInt32 = 0
+
+  /// clients
+  package var waiting: UInt32 = 0
+
+  /// that take clients, in order
+  package var processes: [UInt32] = []
+
+  /// for those with READ_CONTROL, as the descriptor
+  package var owner: WireSidName {
+    get {_owner ?? WireSidName()}
+    set {_owner = newValue}
+  }
+  /// Returns true if `owner` has been explicitly set.
+  package var hasOwner: Bool {self._owner != nil}
+  /// Clears the value of `owner`. Subsequent reads from it will return its default value.
+  package mutating func clearOwner() {self._owner = nil}
+
+  package var sddl: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _owner: WireSidName? = nil
+}
+
+package nonisolated struct WirePipes: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var pipes: [WirePipeView] = []
+
+  package var more: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "guise.v1"
@@ -2005,9 +2334,13 @@ nonisolated extension WireAccountKind: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ACCOUNT_KIND_UNSPECIFIED\0\u{1}ACCOUNT_KIND_USER\0\u{1}ACCOUNT_KIND_GROUP\0\u{1}ACCOUNT_KIND_SERVICE\0")
 }
 
+nonisolated extension WirePipeDirection: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0PIPE_DIRECTION_UNSPECIFIED\0\u{1}PIPE_DIRECTION_INBOUND\0\u{1}PIPE_DIRECTION_OUTBOUND\0\u{1}PIPE_DIRECTION_DUPLEX\0")
+}
+
 nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Request"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}\u{1c}logon_user\0\u{3}password_set\0\u{3}session_end\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}\u{1c}logon_user\0\u{3}password_set\0\u{3}session_end\0\u{4}\u{8}pipe_create\0\u{3}pipe_open\0\u{3}pipe_close\0\u{3}pipe_list\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2381,6 +2714,58 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.body = .sessionEnd(v)
         }
       }()
+      case 80: try {
+        var v: WirePipeCreate?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pipeCreate(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pipeCreate(v)
+        }
+      }()
+      case 81: try {
+        var v: WirePipeOpen?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pipeOpen(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pipeOpen(v)
+        }
+      }()
+      case 82: try {
+        var v: WirePipeClose?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pipeClose(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pipeClose(v)
+        }
+      }()
+      case 83: try {
+        var v: WirePipeList?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pipeList(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pipeList(v)
+        }
+      }()
       default: break
       }
     }
@@ -2510,6 +2895,22 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
       guard case .sessionEnd(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 72)
     }()
+    case .pipeCreate?: try {
+      guard case .pipeCreate(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
+    }()
+    case .pipeOpen?: try {
+      guard case .pipeOpen(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 81)
+    }()
+    case .pipeClose?: try {
+      guard case .pipeClose(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 82)
+    }()
+    case .pipeList?: try {
+      guard case .pipeList(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -2526,7 +2927,7 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Response"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}&pipe_created\0\u{3}pipe_opened\0\u{3}pipe_waiting\0\u{1}pipes\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2782,6 +3183,58 @@ nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.body = .status(v)
         }
       }()
+      case 80: try {
+        var v: WirePipeCreated?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pipeCreated(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pipeCreated(v)
+        }
+      }()
+      case 81: try {
+        var v: WirePipeOpened?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pipeOpened(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pipeOpened(v)
+        }
+      }()
+      case 82: try {
+        var v: WirePipeWaiting?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pipeWaiting(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pipeWaiting(v)
+        }
+      }()
+      case 83: try {
+        var v: WirePipes?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pipes(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pipes(v)
+        }
+      }()
       default: break
       }
     }
@@ -2872,6 +3325,22 @@ nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._Messag
       guard case .status(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 42)
     }()
+    case .pipeCreated?: try {
+      guard case .pipeCreated(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
+    }()
+    case .pipeOpened?: try {
+      guard case .pipeOpened(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 81)
+    }()
+    case .pipeWaiting?: try {
+      guard case .pipeWaiting(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 82)
+    }()
+    case .pipes?: try {
+      guard case .pipes(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -2940,7 +3409,7 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
 }
 
 nonisolated extension WireRefusal.Reason: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNSPECIFIED\0\u{1}BAD_REQUEST\0\u{1}ACCESS_DENIED\0\u{1}NOT_FOUND\0\u{1}ALREADY_EXISTS\0\u{1}LIMIT\0\u{1}NO_PRIVILEGE\0\u{1}INTEGRITY\0\u{1}RESTRICTED\0\u{1}PEER_GONE\0\u{1}NOT_LOCAL\0\u{1}WRONG_NAMESPACE\0\u{1}ALREADY_ATTACHED\0\u{1}UNSUPPORTED\0\u{1}INTERNAL\0\u{1}CONFLICT\0\u{2}7LOGON_FAILURE\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNSPECIFIED\0\u{1}BAD_REQUEST\0\u{1}ACCESS_DENIED\0\u{1}NOT_FOUND\0\u{1}ALREADY_EXISTS\0\u{1}LIMIT\0\u{1}NO_PRIVILEGE\0\u{1}INTEGRITY\0\u{1}RESTRICTED\0\u{1}PEER_GONE\0\u{1}NOT_LOCAL\0\u{1}WRONG_NAMESPACE\0\u{1}ALREADY_ATTACHED\0\u{1}UNSUPPORTED\0\u{1}INTERNAL\0\u{1}CONFLICT\0\u{2}7LOGON_FAILURE\0\u{2}\u{a}BUSY\0")
 }
 
 nonisolated extension WireAttach: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -3093,7 +3562,7 @@ nonisolated extension WireCapture: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireCaptured: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Captured"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}capture\0\u{1}level\0\u{1}handle\0\u{1}refusal\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}capture\0\u{1}level\0\u{1}handle\0\u{1}refusal\0\u{2}L\u{1}process\0\u{1}session\0\u{3}dynamic_tracking\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3105,6 +3574,9 @@ nonisolated extension WireCaptured: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 2: try { try decoder.decodeSingularEnumField(value: &self.level) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.handle) }()
       case 4: try { try decoder.decodeSingularMessageField(value: &self._refusal) }()
+      case 80: try { try decoder.decodeSingularUInt32Field(value: &self.process) }()
+      case 81: try { try decoder.decodeSingularUInt64Field(value: &self.session) }()
+      case 82: try { try decoder.decodeSingularBoolField(value: &self.dynamicTracking) }()
       default: break
       }
     }
@@ -3127,6 +3599,15 @@ nonisolated extension WireCaptured: SwiftProtobuf.Message, SwiftProtobuf._Messag
     try { if let v = self._refusal {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
     } }()
+    if self.process != 0 {
+      try visitor.visitSingularUInt32Field(value: self.process, fieldNumber: 80)
+    }
+    if self.session != 0 {
+      try visitor.visitSingularUInt64Field(value: self.session, fieldNumber: 81)
+    }
+    if self.dynamicTracking != false {
+      try visitor.visitSingularBoolField(value: self.dynamicTracking, fieldNumber: 82)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3135,6 +3616,9 @@ nonisolated extension WireCaptured: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.level != rhs.level {return false}
     if lhs.handle != rhs.handle {return false}
     if lhs._refusal != rhs._refusal {return false}
+    if lhs.process != rhs.process {return false}
+    if lhs.session != rhs.session {return false}
+    if lhs.dynamicTracking != rhs.dynamicTracking {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3212,7 +3696,7 @@ nonisolated extension WireHandle: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireCloseCapture: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CloseCapture"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}capture\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}capture\0\u{4}O\u{1}instance_only\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3221,6 +3705,7 @@ nonisolated extension WireCloseCapture: SwiftProtobuf.Message, SwiftProtobuf._Me
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.capture) }()
+      case 80: try { try decoder.decodeSingularBoolField(value: &self.instanceOnly) }()
       default: break
       }
     }
@@ -3230,11 +3715,15 @@ nonisolated extension WireCloseCapture: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.capture != 0 {
       try visitor.visitSingularUInt64Field(value: self.capture, fieldNumber: 1)
     }
+    if self.instanceOnly != false {
+      try visitor.visitSingularBoolField(value: self.instanceOnly, fieldNumber: 80)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireCloseCapture, rhs: WireCloseCapture) -> Bool {
     if lhs.capture != rhs.capture {return false}
+    if lhs.instanceOnly != rhs.instanceOnly {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3272,7 +3761,7 @@ nonisolated extension WireCapturedToken: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireRegister: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Register"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}level\0\u{2}E\u{1}logon\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}level\0\u{2}E\u{1}logon\0\u{4}\u{a}dynamic_tracking\0\u{3}effective_only\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3282,6 +3771,8 @@ nonisolated extension WireRegister: SwiftProtobuf.Message, SwiftProtobuf._Messag
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularEnumField(value: &self.level) }()
       case 70: try { try decoder.decodeSingularUInt64Field(value: &self.logon) }()
+      case 80: try { try decoder.decodeSingularBoolField(value: &self.dynamicTracking) }()
+      case 81: try { try decoder.decodeSingularBoolField(value: &self.effectiveOnly) }()
       default: break
       }
     }
@@ -3294,12 +3785,20 @@ nonisolated extension WireRegister: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.logon != 0 {
       try visitor.visitSingularUInt64Field(value: self.logon, fieldNumber: 70)
     }
+    if self.dynamicTracking != false {
+      try visitor.visitSingularBoolField(value: self.dynamicTracking, fieldNumber: 80)
+    }
+    if self.effectiveOnly != false {
+      try visitor.visitSingularBoolField(value: self.effectiveOnly, fieldNumber: 81)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireRegister, rhs: WireRegister) -> Bool {
     if lhs.level != rhs.level {return false}
     if lhs.logon != rhs.logon {return false}
+    if lhs.dynamicTracking != rhs.dynamicTracking {return false}
+    if lhs.effectiveOnly != rhs.effectiveOnly {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5100,6 +5599,404 @@ nonisolated extension WirePropagationFailure: SwiftProtobuf.Message, SwiftProtob
   package static func ==(lhs: WirePropagationFailure, rhs: WirePropagationFailure) -> Bool {
     if lhs.path != rhs.path {return false}
     if lhs.reason != rhs.reason {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePipeCreate: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PipeCreate"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}messages\0\u{1}direction\0\u{3}maximum_instances\0\u{1}first\0\u{1}sddl\0\u{1}binary\0\u{1}thread\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.messages) }()
+      case 3: try { try decoder.decodeSingularEnumField(value: &self.direction) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.maximumInstances) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.first) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.sddl) }()
+      case 7: try { try decoder.decodeSingularBytesField(value: &self.binary) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.thread) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if self.messages != false {
+      try visitor.visitSingularBoolField(value: self.messages, fieldNumber: 2)
+    }
+    if self.direction != .unspecified {
+      try visitor.visitSingularEnumField(value: self.direction, fieldNumber: 3)
+    }
+    if self.maximumInstances != 0 {
+      try visitor.visitSingularUInt32Field(value: self.maximumInstances, fieldNumber: 4)
+    }
+    if self.first != false {
+      try visitor.visitSingularBoolField(value: self.first, fieldNumber: 5)
+    }
+    if !self.sddl.isEmpty {
+      try visitor.visitSingularStringField(value: self.sddl, fieldNumber: 6)
+    }
+    if !self.binary.isEmpty {
+      try visitor.visitSingularBytesField(value: self.binary, fieldNumber: 7)
+    }
+    if self.thread != 0 {
+      try visitor.visitSingularUInt32Field(value: self.thread, fieldNumber: 8)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePipeCreate, rhs: WirePipeCreate) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.messages != rhs.messages {return false}
+    if lhs.direction != rhs.direction {return false}
+    if lhs.maximumInstances != rhs.maximumInstances {return false}
+    if lhs.first != rhs.first {return false}
+    if lhs.sddl != rhs.sddl {return false}
+    if lhs.binary != rhs.binary {return false}
+    if lhs.thread != rhs.thread {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePipeCreated: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PipeCreated"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.server) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.server != 0 {
+      try visitor.visitSingularUInt64Field(value: self.server, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePipeCreated, rhs: WirePipeCreated) -> Bool {
+    if lhs.server != rhs.server {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePipeOpen: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PipeOpen"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}read\0\u{1}write\0\u{1}level\0\u{3}dynamic_tracking\0\u{3}effective_only\0\u{1}wait\0\u{1}thread\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.read) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.write) }()
+      case 4: try { try decoder.decodeSingularEnumField(value: &self.level) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.dynamicTracking) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.effectiveOnly) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.wait) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.thread) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if self.read != false {
+      try visitor.visitSingularBoolField(value: self.read, fieldNumber: 2)
+    }
+    if self.write != false {
+      try visitor.visitSingularBoolField(value: self.write, fieldNumber: 3)
+    }
+    if self.level != .unspecified {
+      try visitor.visitSingularEnumField(value: self.level, fieldNumber: 4)
+    }
+    if self.dynamicTracking != false {
+      try visitor.visitSingularBoolField(value: self.dynamicTracking, fieldNumber: 5)
+    }
+    if self.effectiveOnly != false {
+      try visitor.visitSingularBoolField(value: self.effectiveOnly, fieldNumber: 6)
+    }
+    if self.wait != false {
+      try visitor.visitSingularBoolField(value: self.wait, fieldNumber: 7)
+    }
+    if self.thread != 0 {
+      try visitor.visitSingularUInt32Field(value: self.thread, fieldNumber: 8)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePipeOpen, rhs: WirePipeOpen) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.read != rhs.read {return false}
+    if lhs.write != rhs.write {return false}
+    if lhs.level != rhs.level {return false}
+    if lhs.dynamicTracking != rhs.dynamicTracking {return false}
+    if lhs.effectiveOnly != rhs.effectiveOnly {return false}
+    if lhs.wait != rhs.wait {return false}
+    if lhs.thread != rhs.thread {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePipeOpened: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PipeOpened"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}level\0\u{1}process\0\u{1}user\0\u{1}session\0\u{1}messages\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.level) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.process) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.user) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.session) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.messages) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.level != .unspecified {
+      try visitor.visitSingularEnumField(value: self.level, fieldNumber: 1)
+    }
+    if self.process != 0 {
+      try visitor.visitSingularUInt32Field(value: self.process, fieldNumber: 2)
+    }
+    if !self.user.isEmpty {
+      try visitor.visitSingularStringField(value: self.user, fieldNumber: 3)
+    }
+    if self.session != 0 {
+      try visitor.visitSingularUInt64Field(value: self.session, fieldNumber: 4)
+    }
+    if self.messages != false {
+      try visitor.visitSingularBoolField(value: self.messages, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePipeOpened, rhs: WirePipeOpened) -> Bool {
+    if lhs.level != rhs.level {return false}
+    if lhs.process != rhs.process {return false}
+    if lhs.user != rhs.user {return false}
+    if lhs.session != rhs.session {return false}
+    if lhs.messages != rhs.messages {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePipeWaiting: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PipeWaiting"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePipeWaiting, rhs: WirePipeWaiting) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePipeClose: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PipeClose"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.server) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.server != 0 {
+      try visitor.visitSingularUInt64Field(value: self.server, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePipeClose, rhs: WirePipeClose) -> Bool {
+    if lhs.server != rhs.server {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePipeList: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PipeList"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}after\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.after) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.after.isEmpty {
+      try visitor.visitSingularStringField(value: self.after, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePipeList, rhs: WirePipeList) -> Bool {
+    if lhs.after != rhs.after {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePipeView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PipeView"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}messages\0\u{1}direction\0\u{1}instances\0\u{3}maximum_instances\0\u{1}waiting\0\u{1}processes\0\u{1}owner\0\u{1}sddl\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.messages) }()
+      case 3: try { try decoder.decodeSingularEnumField(value: &self.direction) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.instances) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.maximumInstances) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.waiting) }()
+      case 7: try { try decoder.decodeRepeatedUInt32Field(value: &self.processes) }()
+      case 8: try { try decoder.decodeSingularMessageField(value: &self._owner) }()
+      case 9: try { try decoder.decodeSingularStringField(value: &self.sddl) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if self.messages != false {
+      try visitor.visitSingularBoolField(value: self.messages, fieldNumber: 2)
+    }
+    if self.direction != .unspecified {
+      try visitor.visitSingularEnumField(value: self.direction, fieldNumber: 3)
+    }
+    if self.instances != 0 {
+      try visitor.visitSingularUInt32Field(value: self.instances, fieldNumber: 4)
+    }
+    if self.maximumInstances != 0 {
+      try visitor.visitSingularUInt32Field(value: self.maximumInstances, fieldNumber: 5)
+    }
+    if self.waiting != 0 {
+      try visitor.visitSingularUInt32Field(value: self.waiting, fieldNumber: 6)
+    }
+    if !self.processes.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.processes, fieldNumber: 7)
+    }
+    try { if let v = self._owner {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    } }()
+    if !self.sddl.isEmpty {
+      try visitor.visitSingularStringField(value: self.sddl, fieldNumber: 9)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePipeView, rhs: WirePipeView) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.messages != rhs.messages {return false}
+    if lhs.direction != rhs.direction {return false}
+    if lhs.instances != rhs.instances {return false}
+    if lhs.maximumInstances != rhs.maximumInstances {return false}
+    if lhs.waiting != rhs.waiting {return false}
+    if lhs.processes != rhs.processes {return false}
+    if lhs._owner != rhs._owner {return false}
+    if lhs.sddl != rhs.sddl {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePipes: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Pipes"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pipes\0\u{1}more\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.pipes) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.more) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.pipes.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.pipes, fieldNumber: 1)
+    }
+    if self.more != false {
+      try visitor.visitSingularBoolField(value: self.more, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePipes, rhs: WirePipes) -> Bool {
+    if lhs.pipes != rhs.pipes {return false}
+    if lhs.more != rhs.more {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

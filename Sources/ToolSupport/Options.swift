@@ -32,7 +32,8 @@ package struct OutputOptions: ParsableArguments {
 /// the authority to resolve, with our rights.
 package func absolutePath(_ path: String) throws -> String {
     guard !path.isEmpty else { throw ToolError("an empty path names nothing") }
-    guard !path.hasPrefix("/") else { return path }
+    // A named pipe lies in no directory.
+    guard !path.hasPrefix("/"), !path.lowercased().hasPrefix(#"\\.\pipe\"#) else { return path }
     guard let current = getcwd(nil, 0) else {
         throw ToolError("the working directory is gone (\(String(cString: strerror(errno))))")
     }

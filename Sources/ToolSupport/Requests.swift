@@ -63,6 +63,18 @@ extension AuthorityClient {
         }
     }
 
+    /// Every named pipe, in the order of their names.
+    package func pipes() throws -> [WirePipeView] {
+        var all: [WirePipeView] = []
+        var request = WirePipeList()
+        while true {
+            guard case .pipes(let page) = try call(.pipeList(request)) else { throw Self.surprise }
+            all += page.pipes
+            guard page.more, let last = page.pipes.last else { return all }
+            request.after = last.name
+        }
+    }
+
     /// The names of SIDs, where the authority knows one.
     package func names(of sids: [String]) throws -> [String: NamedSID] {
         var found: [String: NamedSID] = [:]

@@ -15,14 +15,15 @@ struct GuiseCommand: ParsableCommand {
               guise root add /srv/files
               guise run files -- /usr/bin/fileservice
               guise audit --follow
+              guise pipe list
               guise doctor
 
             Exit codes: 0 done, 1 refused or failed, 64 called wrongly.
             """,
         version: guiseVersion,
         subcommands: [
-            Run.self, AccountCommand.self, SessionCommand.self, RootCommand.self, AuditCommand.self,
-            DoctorCommand.self,
+            Run.self, AccountCommand.self, SessionCommand.self, RootCommand.self, PipeCommand.self,
+            AuditCommand.self, DoctorCommand.self,
         ])
 
     static func main() { Tool.main(GuiseCommand.self, name: "guise") }

@@ -1,6 +1,7 @@
 // A service that does what a test tells it, on the thread that serves the test's connection:
 //
 //   guise-test-service serve SOCKET [--threads N] [--cooperative] [--first-on-main]
+//   guise-test-service commands                 carries out the commands on standard input, not attached
 //   guise-test-service connect LEVEL SOCKET     standard input and output become the connection's
 //
 // LEVEL is one of the four levels, or "plain": connect(2) and nothing else.
@@ -16,6 +17,7 @@ struct TestService {
         let arguments = Array(CommandLine.arguments.dropFirst())
         switch arguments.first {
         case "serve" where arguments.count >= 2: Server.run(arguments[1], options: arguments[2...])
+        case "commands" where arguments.count == 1: Pipes.runCommands()
         case "connect" where arguments.count == 3: Relay.run(level: arguments[1], to: arguments[2])
         case "connect-descriptor" where arguments.count == 3:
             // Connects a socket that somebody else made, and keeps it.

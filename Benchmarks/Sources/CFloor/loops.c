@@ -105,6 +105,17 @@ double bench_connect(const char *path, int count) {
     return (bench_now() - start) / count;
 }
 
+int bench_dial(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+    int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (server >= 0 && connect(server, (struct sockaddr *)&address, sizeof address) < 0) {
+        close(server);
+        return -1;
+    }
+    return server;
+}
+
 int bench_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 void bench_end_with_parent(void) { prctl(PR_SET_PDEATHSIG, SIGTERM); }

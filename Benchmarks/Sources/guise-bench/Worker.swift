@@ -1,3 +1,4 @@
+import AccessControl
 import CFloor
 import Glibc
 import Guise
@@ -11,6 +12,7 @@ final class Worker {
     private var listener: Listener?
     private var bareListener: Int32 = -1
     private var connection: Connection?
+    private var pipe: NamedPipe.Server?
 
     /// Does what the arguments say, if they are a worker's; false: they are not.
     static func run(_ arguments: [String]) throws -> Bool {
@@ -97,6 +99,16 @@ final class Worker {
         case "serve":
             try accept(Int(count))
             return "served"
+        case "talk":
+            return "\(try talk(Int(count), words[2], runtime: words.count > 3 ? words[3] : nil))"
+        case "serve-pipe":
+            pipe = try NamedPipe.Server(
+                name: words[1],
+                securityDescriptor: try SecurityDescriptor(sddl: "D:(A;;FA;;;WD)"))
+            return "listening"
+        case "hear":
+            try hear(Int(count))
+            return "heard"
         case "accept":
             connection = try listener!.accept()
             return "accepted"
@@ -119,6 +131,49 @@ final class Worker {
             return "\((bench_now() - start) / Double(count))"
         default:
             throw BenchError("no such command: \(words[0])")
+        }
+    }
+
+    /// Connects, sends one message, and waits until the server has closed. Returns the nanoseconds of one time.
+    ///
+    /// - Parameter runtime: where the authority of a pipe is; nil: connect to a bare socket.
+    private func talk(_ count: Int, _ name: String, runtime: String?) throws -> Double {
+        var byte: UInt8 = 1
+        func say(_ socket: Int32) throws {
+            guard send(socket, &byte, 1, 0) == 1, recv(socket, &byte, 1, 0) == 0 else {
+                throw BenchError("the server does not answer")
+            }
+        }
+        let start = bench_now()
+        for _ in 0..<count {
+            if let runtime {
+                let made = try NamedPipe.connect(to: name, runtimeDirectory: runtime)
+                try withExtendedLifetime(made) { try say(made.fileDescriptor.rawValue) }
+            } else {
+                let socket = bench_dial(name)
+                guard socket >= 0 else { throw BenchError("connect: \(String(cString: strerror(errno)))") }
+                defer { close(socket) }
+                try say(socket)
+            }
+        }
+        return (bench_now() - start) / Double(count)
+    }
+
+    /// Takes one message of each client, acts as it where it is a pipe's, and closes.
+    private func hear(_ count: Int) throws {
+        var byte: UInt8 = 0
+        for _ in 0..<count {
+            if let pipe {
+                let client = try pipe.accept()
+                try client.impersonate()
+                _ = recv(client.fileDescriptor.rawValue, &byte, 1, 0)
+                revertToSelf()
+            } else {
+                let socket = Glibc.accept(bareListener, nil, nil)
+                guard socket >= 0 else { throw BenchError("accept: \(String(cString: strerror(errno)))") }
+                _ = recv(socket, &byte, 1, 0)
+                close(socket)
+            }
         }
     }
 

@@ -5,6 +5,7 @@ let suites: [(String, () throws -> Void)] = [
     ("conditions", conditionSuite),
     ("impersonation", impersonationSuite),
     ("mediation", mediationSuite),
+    ("pipes", pipeSuite),
 ]
 do {
     // The suites start this program again, for the processes they measure.

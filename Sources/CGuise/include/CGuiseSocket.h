@@ -32,6 +32,8 @@ int guise_peer_of(int socket, struct guise_peer *out);
 // unix_listen(path): a bound, listening socket, close-on-exec. type is SOCK_STREAM or SOCK_SEQPACKET.
 int guise_unix_listen(const char *path, size_t length, int type, int backlog, uint32_t mode);
 int guise_unix_connect(int socket, const char *path, size_t length);
+// socketpair(2), close-on-exec.
+int guise_unix_pair(int type, int *first, int *second);
 // connect(2) and bind(2) with an address as it is.
 int guise_socket_connect(int socket, const void *address, uint32_t length);
 int guise_socket_bind(int socket, const void *address, uint32_t length);

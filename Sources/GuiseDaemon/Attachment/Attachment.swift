@@ -103,6 +103,20 @@ package final class Attachment: @unchecked Sendable {
         }
     }
 
+    /// Puts another token behind a handle that is open: whoever acts by it acts under that from here on. nil when the
+    /// handle is not open.
+    func replace(
+        _ number: UInt64, _ token: Token.Impersonation, credentials: UnixCredentials?, of client: Int32
+    ) -> ImpersonationHandle? {
+        let handle = ImpersonationHandle(
+            number: number, token: token, credentials: credentials, process: pid, client: client)
+        return handles.withLock { handles in
+            guard handles.open[number] != nil else { return nil }
+            handles.open[number] = handle
+            return handle
+        }
+    }
+
     func close(_ numbers: some Sequence<UInt64>) {
         let closed = handles.withLock { handles in numbers.map { handles.open.removeValue(forKey: $0) } }
         _ = closed

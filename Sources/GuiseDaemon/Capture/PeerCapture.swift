@@ -12,9 +12,19 @@ struct PeerCapture {
     /// A captured client.
     struct Client {
         let pid: Int32
-        let token: Token
+        var token: Token
         let credentials: UnixCredentials
         let level: ImpersonationLevel
+        /// Where the token as it is now comes from; nil: it stays as it was when the client connected.
+        var source: TokenSource?
+
+        /// As a service may see the client that allows no more than this.
+        func under(_ quality: SecurityQualityOfService, from source: TokenSource?) -> Client {
+            Client(
+                pid: pid, token: quality.isEffectiveOnly ? token.effectiveOnly : token,
+                credentials: credentials,
+                level: level, source: quality.tracking == .dynamic ? source : nil)
+        }
     }
 
     let registrations: Registrations
@@ -81,7 +91,8 @@ struct PeerCapture {
                 throw Refused(
                     .accessDenied, "the authority made the connection, and for nobody that it knows")
             }
-            return client
+            // Whom the authority connected has the token that its thread acted under, and no other.
+            return client.under(registration?.quality ?? SecurityQualityOfService(), from: nil)
         }
         if let registration {
             // The one whose socket it is must be the one who connected it.
@@ -91,7 +102,11 @@ struct PeerCapture {
             }
             return Client(
                 pid: peer.pid, token: registration.logon.token.token,
-                credentials: registration.logon.credentials, level: registration.level)
+                credentials: registration.logon.credentials, level: registration.quality.level
+            ).under(
+                registration.quality,
+                from: TokenSource(
+                    registration.process, registration.logon, registration.quality, in: processes))
         }
         guard !hasMarker(socket) else {
             throw Refused(

@@ -20,7 +20,7 @@ final class Registrations: Sendable {
         var process: UInt64
         var logon: Logon
         /// The most that the process allows.
-        let level: ImpersonationLevel
+        let quality: SecurityQualityOfService
         let isAnnounced: Bool
         /// Whether it stands for an account that the process logged on, whoever connects it.
         var isLogon = false
@@ -55,8 +55,8 @@ final class Registrations: Sendable {
     ///   - logon: whom the connection stands for: the process, or an account that it logged on.
     ///   - user: for whom it counts.
     func add(
-        _ socket: Int32, process: UInt64, logon: Logon, level: ImpersonationLevel, user: UInt32,
-        isLogon: Bool = false
+        _ socket: Int32, process: UInt64, logon: Logon, quality: SecurityQualityOfService,
+        user: UInt32, isLogon: Bool = false
     ) throws(Refused) {
         guard guise_socket_domain(socket) == AF_UNIX else {
             throw Refused(.notLocal, "the descriptor is not a Unix socket")
@@ -66,7 +66,7 @@ final class Registrations: Sendable {
             throw Refused(.badRequest, "the socket is connected already: a level is chosen before connecting")
         }
         let registration = Registration(
-            inode: guise_socket_inode(socket), process: process, logon: logon, level: level,
+            inode: guise_socket_inode(socket), process: process, logon: logon, quality: quality,
             isAnnounced: true, isLogon: isLogon, user: user)
         let cookie = guise_socket_cookie(socket)
         guard cookie != 0, registration.inode != 0 else {
@@ -131,7 +131,8 @@ final class Registrations: Sendable {
                 return nil
             }
             let registration = Registration(
-                inode: inode, process: process, logon: logon, level: .impersonation, isAnnounced: false,
+                inode: inode, process: process, logon: logon, quality: SecurityQualityOfService(),
+                isAnnounced: false,
                 user: logon.credentials.uid, isConnecting: true)
             return state.insert(registration, cookie, limit: Self.largestCarriedCountPerUser)
                 ? nil : FileError(EAGAIN, rule: "too many connections of the service's are open already")
@@ -150,12 +151,12 @@ final class Registrations: Sendable {
         }
         state.withLock { state in
             guard var registration = state.byCookie[cookie] else { return }
-            let carried = client(registration.isAnnounced ? registration.level : nil)
+            let carried = client(registration.isAnnounced ? registration.quality.level : nil)
             registration.carried =
                 registration.isLogon
                 ? PeerCapture.Client(
                     pid: carried.pid, token: registration.logon.token.token,
-                    credentials: registration.logon.credentials, level: registration.level) : carried
+                    credentials: registration.logon.credentials, level: registration.quality.level) : carried
             if !registration.isAnnounced { (registration.process, registration.logon) = (process, logon) }
             state.byCookie[cookie] = registration
         }

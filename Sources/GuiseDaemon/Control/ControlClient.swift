@@ -19,12 +19,14 @@ final class ControlClient {
     /// What `guise run` asked for, until it hands over its listener.
     var launch: Logon?
     var captures: [UInt64: Captured] = [:]
+    /// Of captures that came by a pipe: the server whose instance the client has.
+    var instances: [UInt64: PipeServer] = [:]
     /// Whether an answer is being worked on elsewhere.
     var isBusy = false
     private var lastCapture: UInt64 = 0
 
     struct Captured {
-        let client: PeerCapture.Client
+        var client: PeerCapture.Client
         /// The session that ends when this is closed, if it is no capture but a logon that the process asked for.
         var logon: LogonSession?
         /// In milliseconds since 1970.
@@ -59,8 +61,11 @@ final class ControlClient {
         credentials = UnixCredentials(peer)
     }
 
+    /// Whether another capture has room.
+    var mayCapture: Bool { captures.count < Self.largestCaptureCount }
+
     func add(_ captured: Captured) throws(Refused) -> UInt64 {
-        guard captures.count < Self.largestCaptureCount else {
+        guard mayCapture else {
             throw Refused(
                 .limit,
                 "process \(pid) holds \(captures.count) captured connections and logons, and may no more")
@@ -72,6 +77,11 @@ final class ControlClient {
 
     /// Sends a response; false when the process does not read what it asked for.
     func answer(_ response: WireResponse, descriptor: Int32? = nil) -> Bool {
+        Self.answer(response, descriptor: descriptor, on: socket)
+    }
+
+    /// As ``answer(_:descriptor:)``, elsewhere than on the connection.
+    static func answer(_ response: WireResponse, descriptor: Int32? = nil, on socket: Int32) -> Bool {
         do throws(ControlPacket.Failure) {
             try ControlPacket.send(response, descriptor: descriptor, on: socket, waiting: false)
             return true

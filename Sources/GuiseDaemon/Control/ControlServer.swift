@@ -99,6 +99,7 @@ package final class ControlServer: @unchecked Sendable {
         }
         watch(listener)
         watch(wake)
+        watch(requests.pipes.poll)
     }
 
     /// Answers until ``stop()``. Blocks the calling thread.
@@ -125,6 +126,7 @@ package final class ControlServer: @unchecked Sendable {
                     }
                     hasReports = true
                 case listener: accept()
+                case requests.pipes.poll: requests.attendPipes()
                 case let descriptor:
                     if let client = clients[descriptor] {
                         serve(client)

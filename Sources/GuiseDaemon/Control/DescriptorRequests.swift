@@ -50,6 +50,30 @@ struct DescriptorRequests {
         return .done(.init())
     }
 
+    /// The descriptor of what is no file.
+    func get(
+        _ request: WireDescriptorGet, of descriptor: SecurityDescriptor, _ logon: Logon, _ domain: SID
+    ) throws(Refused) -> WireResponse.OneOf_Body {
+        try require(
+            .readControl, descriptor, logon, request.path, nil, try AccessIntent(wire: request.intent))
+        let shown = try descriptor.shown(to: logon.token.token)
+        var answer = WireDescriptor()
+        answer.path = request.path
+        answer.binary = .init(shown.bytes)
+        answer.sddl = shown.sddl(domain: domain)
+        answer.managed = true
+        return .descriptor(answer)
+    }
+
+    /// What the descriptor of what is no file is to be.
+    func set(
+        _ request: WireDescriptorSet, of descriptor: SecurityDescriptor, _ logon: Logon, _ domain: SID
+    ) throws(Refused) -> SecurityDescriptor {
+        try changed(
+            descriptor, of: nil, request, try wanted(request, domain), logon,
+            try AccessIntent(wire: request.intent))
+    }
+
     /// Has everything below a folder inherit anew.
     ///
     /// - Parameter record: where what SACLs ask for goes, and what such events look like otherwise.
@@ -95,7 +119,13 @@ struct DescriptorRequests {
             }
             return wanted
         }
-        let descriptor = try read(object, request.path)
+        return try changed(try read(object, request.path), of: object, request, wanted, logon, intent)
+    }
+
+    private func changed(
+        _ descriptor: SecurityDescriptor, of object: OwnedDescriptor?, _ request: WireDescriptorSet,
+        _ wanted: SecurityDescriptor, _ logon: Logon, _ intent: AccessIntent
+    ) throws(Refused) -> SecurityDescriptor {
         var rights: AccessMask<FileKind> = []
         if wanted.owner != nil || wanted.group != nil { rights.insert(.writeOwner) }
         if wanted.dacl != .absent { rights.insert(.writeDAC) }
@@ -178,13 +208,13 @@ struct DescriptorRequests {
 
     private func require(
         _ rights: AccessMask<FileKind>, _ descriptor: SecurityDescriptor, _ logon: Logon, _ path: String,
-        _ object: OwnedDescriptor, _ intent: AccessIntent = []
+        _ object: OwnedDescriptor?, _ intent: AccessIntent = []
     ) throws(Refused) {
         let isAllowed =
             sessions.isAlive(logon.session.id)
             && descriptor.bytes.withUnsafeBytes {
                 (try? trail.isAllowed(
-                    $0, rights, logon.token.token, for: intent, object: object.number)) == true
+                    $0, rights, logon.token.token, for: intent, object: object?.number)) == true
             }
         guard isAllowed else {
             throw Refused(.accessDenied, "\(path): its security descriptor does not grant you \(rights)")
@@ -203,7 +233,7 @@ extension AccessIntent {
 extension SecurityDescriptor {
     /// As a token may see it: who is audited is shown to holders of SeSecurityPrivilege only. Labels, resource
     /// attributes and policies come with READ_CONTROL (MS-DTYP 2.4.7, SECURITY_INFORMATION).
-    fileprivate func shown(to token: Token) throws(Refused) -> SecurityDescriptor {
+    func shown(to token: Token) throws(Refused) -> SecurityDescriptor {
         guard !token.holds(.security), case .present(let list) = sacl else { return self }
         let rest = list.aces.filter { !$0.type.isAudit && !$0.type.isAlarm }
         guard rest.count < list.aces.count else { return self }

@@ -6,6 +6,8 @@ package struct Refused: Error, Equatable {
     package let reason: WireRefusal.Reason
     /// The sentence a person reads: what was refused, for whom, by which rule.
     package let message: String
+    /// Whether the audit has it already.
+    var isOnRecord = false
 
     package init(_ reason: WireRefusal.Reason, _ message: String) {
         self.reason = reason

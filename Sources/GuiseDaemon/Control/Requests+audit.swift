@@ -19,7 +19,7 @@ extension Requests {
                 return answer
             }
         } catch {
-            if error.reason == .accessDenied { record(request, client).keep(error) }
+            if error.reason == .accessDenied, !error.isOnRecord { record(request, client).keep(error) }
             throw error
         }
     }

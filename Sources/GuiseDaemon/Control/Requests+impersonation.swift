@@ -86,15 +86,29 @@ extension Requests {
         _ captured: PeerCapture.Client, _ client: ControlClient, _ attachment: Attachment
     ) throws(Refused) -> WireResponse.OneOf_Body {
         let number = try client.add(ControlClient.Captured(client: captured))
+        return .captured(captureView(number, client, attachment))
+    }
+
+    /// What a process is told of a capture that it has just got.
+    func captureView(_ number: UInt64, _ client: ControlClient, _ attachment: Attachment) -> WireCaptured {
         var answer = WireCaptured()
+        guard let captured = client.captures[number]?.client else { return answer }
         answer.capture = number
         answer.level = WireLevel(captured.level)
+        if captured.level > .anonymous {
+            answer.process = UInt32(bitPattern: captured.pid)
+            answer.session = captured.token.logonSession
+        }
+        guard captured.source == nil else {
+            answer.dynamicTracking = true
+            return answer
+        }
         do throws(Refused) {
             answer.handle = try handle(number, at: captured.level, client, attachment).number
         } catch {
             answer.refusal = error.wire
         }
-        return .captured(answer)
+        return answer
     }
 
     func openHandle(_ request: WireOpenHandle, _ client: ControlClient) throws(Refused)
@@ -117,11 +131,17 @@ extension Requests {
         guard var captured = client.captures[number] else {
             throw Refused(.notFound, "there is no capture \(number)")
         }
+        var known: ImpersonationHandle?
         if captured.attachment === attachment {
-            if let known = captured.handles[level] { return known }
+            known = captured.handles[level]
         } else {
             // Those of an attachment that is gone are gone with it.
             (captured.handles, captured.attachment) = ([:], attachment)
+        }
+        if let source = captured.client.source {
+            captured.client.token = try source.token(now: captured.client.token, context)
+        } else if let known {
+            return known
         }
         let session = context.sessions.session(captured.client.token.logonSession)
         guard session != nil || level == .anonymous || captured.client.token.isAnonymous else {
@@ -142,9 +162,15 @@ extension Requests {
             context.audit.record(event)
             throw refused
         }
+        // Threads that act as a client who is followed act under the token as it is now.
+        let replaced = known.flatMap {
+            attachment.replace(
+                $0.number, token, credentials: captured.client.credentials, of: captured.client.pid)
+        }
         guard
-            let handle = attachment.open(
-                token, credentials: captured.client.credentials, of: captured.client.pid)
+            let handle = replaced
+                ?? attachment.open(
+                    token, credentials: captured.client.credentials, of: captured.client.pid)
         else {
             throw Refused(
                 .limit,
@@ -165,6 +191,8 @@ extension Requests {
     }
 
     func closeCapture(_ request: WireCloseCapture, _ client: ControlClient) -> WireResponse.OneOf_Body {
+        if let server = client.instances.removeValue(forKey: request.capture) { release(server) }
+        guard !request.instanceOnly else { return .done(.init()) }
         if let captured = client.captures.removeValue(forKey: request.capture) { release(captured) }
         return .done(.init())
     }
@@ -178,13 +206,14 @@ extension Requests {
     func capturedToken(
         _ request: WireCapturedToken, _ client: ControlClient
     ) throws(Refused) -> Answer {
-        guard let captured = client.captures[request.capture]?.client else {
+        guard var captured = client.captures[request.capture]?.client else {
             throw Refused(.notFound, "there is no capture \(request.capture)")
         }
+        if let source = captured.source { captured.token = try source.token(now: captured.token, context) }
         let token = Token.Impersonation(captured.token, level: captured.level)
         let directory = accounts.directory
-        return .later { _ throws(Refused) in
-            .token(WireTokenView(token, credentials: captured.credentials, names: directory))
+        return .later { [credentials = captured.credentials] _ throws(Refused) in
+            .token(WireTokenView(token, credentials: credentials, names: directory))
         }
     }
 
@@ -194,6 +223,9 @@ extension Requests {
         guard let socket, let level = ImpersonationLevel(request.level) else {
             throw Refused(.badRequest, "register needs a socket that is not connected yet, and a level")
         }
+        let quality = SecurityQualityOfService(
+            level: level, tracking: request.dynamicTracking ? .dynamic : .static,
+            isEffectiveOnly: request.effectiveOnly)
         var logon = try logon(client)
         if request.logon != 0 {
             guard let held = client.captures[request.logon], let session = held.logon else {
@@ -207,7 +239,7 @@ extension Requests {
                 credentials: held.client.credentials)
         }
         try registrations.add(
-            socket, process: client.identity, logon: logon, level: level, user: client.credentials.uid,
+            socket, process: client.identity, logon: logon, quality: quality, user: client.credentials.uid,
             isLogon: request.logon != 0)
         return .registered(.init())
     }

@@ -106,7 +106,7 @@ extension Requests {
 }
 
 /// As many items as fit in one message with all that is around them.
-private struct Page<Item> {
+struct Page<Item> {
     /// Less than a message by far more than what is around the items.
     private static var largest: Int { ControlPacket.largest * 3 / 4 }
 

@@ -37,6 +37,7 @@ final class Requests {
     let capture: PeerCapture
     let context: MediationContext
     let roots: RootRequests
+    let pipes: NamedPipes
     /// The connections by which processes are attached, by the processes' identities.
     var attached: [UInt64: ControlClient] = [:]
     let startTime = WallClock.milliseconds
@@ -52,6 +53,7 @@ final class Requests {
             registrations: registrations, tokens: tokens, audit: audit)
         capture = try PeerCapture(registrations: registrations, tokens: tokens, processes: context.processes)
         roots = RootRequests(accounts: accounts, roots: context.roots)
+        pipes = try NamedPipes()
         roots.openAll(audit, log)
     }
 
@@ -94,11 +96,23 @@ final class Requests {
         case .rootList: return .now(roots.list())
         case .descriptorGet(let request):
             let (logon, domain) = (try logon(client), accounts.machine)
+            if let pipe = try pipe(at: request.path) {
+                let descriptor = pipe.descriptor
+                return .later { [context] trail throws(Refused) in
+                    try DescriptorRequests(context, trail).get(request, of: descriptor, logon, domain)
+                }
+            }
             return .lookingUp { [context] trail throws(Refused) in
                 try DescriptorRequests(context, trail).get(request, logon, domain)
             }
         case .descriptorSet(let request):
             let (logon, domain) = (try logon(client), accounts.machine)
+            if let pipe = try pipe(at: request.path) {
+                let trail = DecisionTrail()
+                pipe.descriptor = try DescriptorRequests(context, trail).set(
+                    request, of: pipe.descriptor, logon, domain)
+                return .now(.done(.init()))
+            }
             let isAdministrator = isAdministrator(client)
             return .lookingUp { [context] trail throws(Refused) in
                 try DescriptorRequests(context, trail).set(
@@ -119,6 +133,10 @@ final class Requests {
         case .logonUser(let request): return try logonUser(request, descriptor, client)
         case .passwordSet(let request): return try setPassword(request, descriptor, client)
         case .sessionEnd(let request): return .now(try endSession(request, client))
+        case .pipeCreate(let request): return try createPipe(request, client)
+        case .pipeOpen(let request): return try openPipe(request, client)
+        case .pipeClose(let request): return .now(closePipe(request, client))
+        case .pipeList(let request): return try listPipes(request, client)
         case nil:
             throw Refused(.unsupported, "this authority does not know the request")
         }
@@ -126,6 +144,7 @@ final class Requests {
 
     /// The connection is gone, and with it what the process held by it.
     func forget(_ client: ControlClient) {
+        forgetPipes(client)
         if let attachment = client.attachment {
             context.processes.remove(attachment)
             if attached[client.identity] === client { attached[client.identity] = nil }

@@ -48,10 +48,10 @@ final class DecisionTrail {
     ///
     /// - Parameters:
     ///   - intent: what it is declared to be for.
-    ///   - object: the object, open, for its name.
+    ///   - object: the object, open, for its name; nil when it is no file.
     func isAllowed(
         _ descriptor: UnsafeRawBufferPointer, _ wanted: AccessMask<FileKind>, _ token: Token,
-        for intent: AccessIntent = [], object: Int32
+        for intent: AccessIntent = [], object: Int32?
     ) throws(AccessCheckError) -> Bool {
         let decision = try Self.decide(descriptor, wanted, token, for: intent)
         note(decision, by: descriptor, wanted, token, for: intent, object: object)
@@ -73,7 +73,7 @@ final class DecisionTrail {
     @inline(__always)
     func note(
         _ decision: AccessDecision<FileKind>, by descriptor: UnsafeRawBufferPointer,
-        _ wanted: AccessMask<FileKind>, _ token: Token, for intent: AccessIntent, object: Int32
+        _ wanted: AccessMask<FileKind>, _ token: Token, for intent: AccessIntent, object: Int32?
     ) {
         let mayAudit = SecurityDescriptorView.hasSACL(descriptor)
         guard mayAudit || !decision.isAllowed || !decision.privilegesUsed.isEmpty else { return }
@@ -82,7 +82,7 @@ final class DecisionTrail {
 
     private func noteAtLength(
         _ decision: AccessDecision<FileKind>, by descriptor: UnsafeRawBufferPointer,
-        _ wanted: AccessMask<FileKind>, _ token: Token, _ intent: AccessIntent, _ object: Int32,
+        _ wanted: AccessMask<FileKind>, _ token: Token, _ intent: AccessIntent, _ object: Int32?,
         _ mayAudit: Bool
     ) {
         if !decision.isAllowed {
@@ -97,7 +97,7 @@ final class DecisionTrail {
         guard isAudited || !decision.privilegesUsed.isEmpty else { return }
         notes.append(
             Note(
-                object: kernelPath(of: object), wanted: wanted, decision: decision, isAudited: isAudited))
+                object: object.flatMap { kernelPath(of: $0) }, wanted: wanted, decision: decision, isAudited: isAudited))
     }
 }
 

@@ -14,23 +14,24 @@ struct Bearer {
     let level: ImpersonationLevel
     /// The most that it may do with that whatever was announced.
     let limit: ImpersonationLevel
+    /// Whether it is the process itself, and nobody that a thread acts as.
+    let isProcess: Bool
 
     /// A thread that acts as a client passes on what it has: the client, and at Anonymous nobody. At Identification
     /// it has nothing to pass on, and is itself.
-    static func of(_ handle: ImpersonationHandle, in service: MediatedService) -> Bearer {
-        guard handle.token.level != .identification else { return of(service) }
+    static func of(_ handle: ImpersonationHandle, in logon: Logon) -> Bearer {
+        guard handle.token.level != .identification else { return of(logon) }
         return Bearer(
             token: handle.deciding, credentials: handle.credentials?.assumable, presented: handle.token.token,
-            level: handle.token.level, limit: handle.token.level)
+            level: handle.token.level, limit: handle.token.level, isProcess: false)
     }
 
     /// A thread that does not impersonate.
-    static func of(_ service: MediatedService) -> Bearer {
-        let token = service.logon.token.token
+    static func of(_ logon: Logon) -> Bearer {
+        let token = logon.token.token
         return Bearer(
-            token: token, credentials: service.logon.credentials.assumable, presented: token,
-            level: .impersonation,
-            limit: .delegation)
+            token: token, credentials: logon.credentials.assumable, presented: token, level: .impersonation,
+            limit: .delegation, isProcess: true)
     }
 }
 
@@ -61,7 +62,7 @@ extension Mediator {
             trap.proceed()
             return .answered
         }
-        guard let socket = unixSocket(of: trap), let bearer = checked(.of(trap.service), trap) else {
+        guard let socket = unixSocket(of: trap), let bearer = checked(.of(trap.service.logon), trap) else {
             return .answered
         }
         return carryOut(trap, socket, bearer, mayWait)
@@ -86,7 +87,7 @@ extension Mediator {
 
     /// Whom a thread connects as; nil: the trap is answered. That the client's own session is alive was seen before.
     func bearer(_ trap: Trap, _ handle: ImpersonationHandle) -> Bearer? {
-        let bearer = Bearer.of(handle, in: trap.service)
+        let bearer = Bearer.of(handle, in: trap.service.logon)
         return handle.token.level == .identification ? checked(bearer, trap) : bearer
     }
 

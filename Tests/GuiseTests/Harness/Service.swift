@@ -104,15 +104,26 @@ final class Client {
     private let output: Int32
     private var rest: [UInt8] = []
 
-    init(
+    convenience init(
         _ stage: Stage, as person: Person, groups: [UInt32] = [], to socket: String, level: String? = nil
+    ) throws {
+        try self.init(stage, as: person, groups: groups, running: ["connect", level ?? "plain", socket])
+    }
+
+    /// A process that carries out the commands itself.
+    convenience init(commandsOn stage: Stage, as person: Person) throws {
+        try self.init(stage, as: person, groups: [], running: ["commands"])
+    }
+
+    private init(
+        _ stage: Stage, as person: Person, groups: [UInt32], running arguments: [String]
     ) throws {
         let (toClient, fromClient) = (try Channel(), try Channel())
         defer {
             close(toClient.reading)
             close(fromClient.writing)
         }
-        let command = [product("guise-test-service"), "connect", level ?? "plain", socket]
+        let command = [product("guise-test-service")] + arguments
         process = try stage.start(
             person.uid == 0 ? command : Stage.command(command, as: person.uid, groups: groups),
             streams: (toClient.reading, fromClient.writing, 2))

@@ -30,6 +30,8 @@ double bench_unlink(const char *path, int count);
 // Connects to the Unix socket `path` `count` times, waits each time for the server to close, and returns the
 // nanoseconds of one, or a negative errno.
 double bench_connect(const char *path, int count);
+// A stream socket connected to a server, or -1 and errno.
+int bench_dial(const char *path);
 
 double bench_now(void);
 

@@ -1,0 +1,421 @@
+import AccessControl
+import CGuise
+import Glibc
+import GuiseProtocol
+
+/// Named pipes: who may serve one, who may open it, and bringing the two together. The client's identity is captured
+/// where its right to open is decided, so that nothing about it has to be found out later.
+extension Requests {
+    /// The most clients of one user that wait for an instance of a pipe.
+    private static let largestWaitingCountPerUser = 256
+
+    /// The pipe that a path of the form `\\.\pipe\NAME` names; nil for any other path.
+    func pipe(at path: String) throws(Refused) -> NamedPipe? {
+        guard let name = try PipeName(path: path) else { return nil }
+        return try pipe(name)
+    }
+
+    private func pipe(_ name: PipeName) throws(Refused) -> NamedPipe {
+        guard let pipe = pipes[name] else {
+            throw Refused(.notFound, "there is no pipe \(quoted(name.text)); is its server running?")
+        }
+        return pipe
+    }
+
+    /// As whom a request of a thread is decided: the thread's client where it impersonates, by the same table as where
+    /// it connects a socket, else the process.
+    ///
+    /// The thread is the caller's own saying. Whatever thread of the process it names, it can have become itself by one
+    /// store to its memory.
+    private func bearer(_ client: ControlClient, thread: UInt32) throws(Refused) -> Bearer {
+        let logon = try logon(client)
+        let tid = Int32(bitPattern: thread)
+        let identity: EffectiveIdentity?
+        if let service = context.processes.service(of: client.identity) {
+            identity = service.identity(ofThread: tid)
+        } else {
+            identity = context.processes.attachment(of: client.identity)?.identity(ofThread: tid)
+        }
+        let bearer: Bearer
+        switch identity {
+        case .client(let handle, _): bearer = .of(handle, in: logon)
+        case .process, nil: bearer = .of(logon)
+        case .unknown:
+            throw Refused(
+                .accessDenied, "the thread acts under an identity that is gone; call revertToSelf()")
+        }
+        guard bearer.limit == .anonymous || context.sessions.isAlive(bearer.token.logonSession) else {
+            throw Refused(.accessDenied, "the logon session of \(bearer.token.user) has ended")
+        }
+        return bearer
+    }
+
+    private func require(
+        _ rights: AccessMask<FileKind>, on pipe: NamedPipe, for bearer: Bearer, _ deed: String,
+        _ client: ControlClient, thread: UInt32
+    ) throws(Refused) {
+        let trail = DecisionTrail()
+        let isAllowed = pipe.descriptor.bytes.withUnsafeBytes {
+            (try? trail.isAllowed($0, rights, bearer.token, object: nil)) == true
+        }
+        var event = event(.accessAudited, client)
+        (event.user, event.thread) = (bearer.token.user, Int32(bitPattern: thread))
+        (event.call, event.path) = (deed, Array(pipe.name.path.utf8))
+        context.audit.record(trail, as: event)
+        guard isAllowed else {
+            event.kind = .accessDenied
+            event.wanted = trail.refusal?.wanted
+            event.refused = trail.refusal?.missing
+            event.rule = "the pipe's security descriptor does not grant \(rights)"
+            context.audit.record(event)
+            var refused = Refused(
+                .accessDenied, "\(pipe.name.path): its security descriptor does not grant \(rights)")
+            refused.isOnRecord = true
+            throw refused
+        }
+    }
+
+    // MARK: Serving
+
+    func createPipe(_ request: WirePipeCreate, _ client: ControlClient) throws(Refused) -> Answer {
+        let attachment = try attachment(client)
+        let name = try PipeName(request.name)
+        guard let direction = NamedPipe.Direction(request.direction),
+            (1...NamedPipe.unlimited).contains(Int(request.maximumInstances))
+        else { throw Refused(.badRequest, "say a direction, and 1 to 255 instances") }
+        let bearer = try bearer(client, thread: request.thread)
+        guard !bearer.token.isAnonymous else {
+            throw Refused(.accessDenied, "Anonymous serves no pipes")
+        }
+        let pipe: NamedPipe
+        if let known = pipes[name] {
+            guard !request.first else {
+                throw Refused(.alreadyExists, "somebody serves the pipe \(quoted(name.text)) already")
+            }
+            try require(
+                [.createPipeInstance, direction.serverRights], on: known, for: bearer, "PipeCreate", client,
+                thread: request.thread)
+            guard known.hasMessages == request.messages, known.direction == direction,
+                known.maximumInstances == request.maximumInstances
+            else {
+                throw Refused(
+                    .badRequest,
+                    "the pipe \(quoted(name.text)) was made with another mode, direction or number of instances"
+                )
+            }
+            guard known.mayHaveMore(than: known.servers.count) else {
+                throw Refused(.busy, "the pipe \(quoted(name.text)) has as many servers as instances")
+            }
+            pipe = known
+        } else {
+            try checkOwnership(of: name, bearer.token)
+            pipe = NamedPipe(
+                name, hasMessages: request.messages, direction: direction,
+                maximumInstances: Int(request.maximumInstances),
+                descriptor: try descriptor(request, bearer.token))
+        }
+        let (number, channel) = try pipes.add(client, attachment, to: pipe)
+        serveWaiting(pipe)
+        return .with(.pipeCreated(.with { $0.server = number }), descriptor: channel)
+    }
+
+    /// The name of a service account, alone or before a slash, is that account's: while the service is down, nobody but
+    /// an administrator can take its place.
+    private func checkOwnership(of name: PipeName, _ token: Token) throws(Refused) {
+        guard let account = accounts.account(named: name.head), account.kind == .service,
+            account.sid != token.user, !token.isMember(of: .administrators), token.user != .system
+        else { return }
+        throw Refused(
+            .accessDenied,
+            "the pipe \(quoted(name.text)) is for the service \(account.name) to serve, by its name")
+    }
+
+    /// The descriptor of a new pipe: as asked for, or full access for SYSTEM, administrators and the owner, and reading
+    /// for everyone. (Windows lets Anonymous read, too.)
+    private func descriptor(_ request: WirePipeCreate, _ token: Token) throws(Refused) -> SecurityDescriptor {
+        do {
+            var wanted: SecurityDescriptor
+            if !request.binary.isEmpty {
+                wanted = try SecurityDescriptor(bytes: Array(request.binary))
+            } else {
+                wanted = try SecurityDescriptor(sddl: request.sddl, domain: accounts.machine)
+            }
+            if wanted.dacl == .absent {
+                let all = FileKind.genericMapping.all
+                wanted.dacl = .present(
+                    try ACL([
+                        .allow(.system, all), .allow(.administrators, all),
+                        .allow(wanted.owner ?? token.defaultOwner, all),
+                        .allow(.everyone, FileKind.genericMapping.read),
+                    ]))
+            }
+            return try .inheriting(parent: nil, creator: wanted, isContainer: false, token: token)
+        } catch {
+            throw Refused(.badRequest, "the pipe cannot have this descriptor: \(error)")
+        }
+    }
+
+    func closePipe(_ request: WirePipeClose, _ client: ControlClient) -> WireResponse.OneOf_Body {
+        if let server = pipes.server(request.server), server.client === client { end(server) }
+        return .done(.init())
+    }
+
+    /// The process is gone, and with it what it served.
+    func forgetPipes(_ client: ControlClient) {
+        var touched = pipes.servers(of: client)
+        for server in client.instances.values {
+            server.instances = 0
+            touched.append(server)
+        }
+        client.instances = [:]
+        for server in touched { end(server) }
+    }
+
+    private func end(_ server: PipeServer) {
+        pipes.close(server)
+        settle(server.pipe)
+    }
+
+    /// The next client may have the instance that this server's client had.
+    func release(_ server: PipeServer) {
+        server.instances = max(0, server.instances - 1)
+        settle(server.pipe)
+    }
+
+    private func settle(_ pipe: NamedPipe) {
+        guard pipes.tidy(pipe) else { return serveWaiting(pipe) }
+        let waiting = pipe.waiting
+        pipe.waiting = []
+        for waiter in waiting {
+            waiter.answer(.refusal(Refused(.notFound, "the pipe \(quoted(pipe.name.text)) is gone").wire))
+        }
+    }
+
+    /// Channels of servers that were closed, or have room again.
+    func attendPipes() {
+        for (server, isGone) in pipes.events() {
+            if isGone {
+                end(server)
+            } else {
+                server.isBlocked = false
+                pipes.watch(server)
+                serveWaiting(server.pipe)
+            }
+        }
+    }
+
+    // MARK: Opening
+
+    func openPipe(_ request: WirePipeOpen, _ client: ControlClient) throws(Refused) -> Answer {
+        let pipe = try pipe(try PipeName(request.name))
+        guard request.read || request.write, let level = ImpersonationLevel(request.level) else {
+            throw Refused(.badRequest, "open a pipe to read, to write or both, and at a level")
+        }
+        let bearer = try bearer(client, thread: request.thread)
+        var rights: AccessMask<FileKind> = []
+        if request.read { rights.insert(.readData) }
+        if request.write { rights.insert(.writeData) }
+        try require(rights, on: pipe, for: bearer, "PipeOpen", client, thread: request.thread)
+        guard !request.read || pipe.direction != .inbound, !request.write || pipe.direction != .outbound
+        else {
+            throw Refused(
+                .accessDenied,
+                "the pipe \(quoted(pipe.name.text)) is \(pipe.direction): clients \(pipe.direction == .inbound ? "write" : "read") only"
+            )
+        }
+        let quality = SecurityQualityOfService(
+            level: min(bearer.limit, level), tracking: request.dynamicTracking ? .dynamic : .static,
+            isEffectiveOnly: request.effectiveOnly)
+        let opening = PipeOpening(
+            client: try opener(bearer, quality, client), mayRead: request.read, mayWrite: request.write)
+        if let (body, descriptor) = try connect(opening, to: pipe) {
+            return .with(body, descriptor: descriptor)
+        }
+        guard request.wait else {
+            throw Refused(.busy, "every instance of the pipe \(quoted(pipe.name.text)) serves a client")
+        }
+        return try wait(opening, for: pipe, client)
+    }
+
+    /// The client as the server is to capture it.
+    private func opener(
+        _ bearer: Bearer, _ quality: SecurityQualityOfService, _ client: ControlClient
+    ) throws(Refused) -> PeerCapture.Client {
+        guard let credentials = bearer.credentials else {
+            throw Refused(.accessDenied, "the client has no Unix user to connect as")
+        }
+        let logon = try logon(client)
+        return PeerCapture.Client(
+            pid: client.pid, token: bearer.presented, credentials: credentials, level: quality.level
+        ).under(
+            quality,
+            // Whom a thread acts as has the token that it acts under, and no other.
+            from: bearer.isProcess ? TokenSource(client.identity, logon, quality, in: context.processes) : nil
+        )
+    }
+
+    /// Brings a client to a server that has an instance for it; nil: there is none.
+    private func connect(
+        _ opening: PipeOpening, to pipe: NamedPipe
+    ) throws(Refused) -> (WireResponse.OneOf_Body, descriptor: Int32)? {
+        while let server = pipe.free {
+            let (clients, servers) = try pipes.pairs.take(messages: pipe.hasMessages)
+            defer { close(servers) }
+            if !opening.mayRead { _ = shutdown(clients, Int32(SHUT_RD)) }
+            if !opening.mayWrite { _ = shutdown(clients, Int32(SHUT_WR)) }
+            do throws(Refused) {
+                if try send(opening.client, servers, to: server) {
+                    let token = server.attachment.logon.token.token
+                    let opened = WirePipeOpened.with {
+                        $0.level = WireLevel(opening.client.level)
+                        $0.process = UInt32(bitPattern: server.client.pid)
+                        $0.user = token.user.description
+                        $0.session = token.logonSession
+                        $0.messages = pipe.hasMessages
+                    }
+                    return (.pipeOpened(opened), clients)
+                }
+                close(clients)
+            } catch {
+                close(clients)
+                throw error
+            }
+        }
+        return nil
+    }
+
+    /// Sends a server its end of a connection with the capture of the client; false: the server takes none now.
+    private func send(
+        _ opening: PeerCapture.Client, _ socket: Int32, to server: PipeServer
+    ) throws(Refused) -> Bool {
+        let number = try server.client.add(ControlClient.Captured(client: opening))
+        server.client.instances[number] = server
+        server.instances += 1
+        do throws(ControlPacket.Failure) {
+            try ControlPacket.send(
+                captureView(number, server.client, server.attachment), descriptor: socket, on: server.channel,
+                waiting: false)
+            return true
+        } catch {
+            server.instances -= 1
+            server.client.instances[number] = nil
+            _ = closeCapture(.with { $0.capture = number }, server.client)
+            // Full, or closed at the other end, which will be told as well.
+            server.isBlocked = true
+            pipes.watch(server)
+            return false
+        }
+    }
+
+    // MARK: Waiting
+
+    private func wait(_ opening: PipeOpening, for pipe: NamedPipe, _ client: ControlClient) throws(Refused)
+        -> Answer
+    {
+        let user = client.credentials.uid
+        pipe.waiting.removeAll { $0.isGone }
+        guard pipes.waiting(of: user) < Self.largestWaitingCountPerUser else {
+            throw Refused(
+                .limit, "\(Self.largestWaitingCountPerUser) clients of user \(user) wait for pipes already")
+        }
+        let (own, theirs) = try pipes.pairs.take(messages: true)
+        pipe.waiting.append(PipeWaiter(opening, of: user, channel: own))
+        return .with(.pipeWaiting(.init()), descriptor: theirs)
+    }
+
+    /// Gives those who wait, in their order, what instances there are.
+    private func serveWaiting(_ pipe: NamedPipe) {
+        while let waiter = pipe.waiting.first {
+            guard !waiter.isGone else {
+                pipe.waiting.removeFirst()
+                continue
+            }
+            do throws(Refused) {
+                guard let (body, descriptor) = try connect(waiter.opening, to: pipe) else { return }
+                waiter.answer(body, descriptor: descriptor)
+                close(descriptor)
+            } catch {
+                waiter.answer(.refusal(error.wire))
+            }
+            pipe.waiting.removeFirst()
+        }
+    }
+
+    // MARK: Looking
+
+    func listPipes(_ request: WirePipeList, _ client: ControlClient) throws(Refused) -> Answer {
+        let logon = try logon(client)
+        let isAlive = context.sessions.isAlive(logon.session.id)
+        let (directory, domain) = (accounts.directory, accounts.machine)
+        var page = Page<WirePipeView>()
+        var owners: [SID?] = []
+        for pipe in pipes.list(after: request.after.lowercased()) {
+            var view = WirePipeView(pipe)
+            let decision = try? AccessCheck<FileKind>.decide(
+                pipe.descriptor, token: logon.token.token, desired: .readControl,
+                context: AccessContext(isSessionAlive: isAlive))
+            let isShown = decision?.isAllowed == true
+            if isShown { view.sddl = try pipe.descriptor.shown(to: logon.token.token).sddl(domain: domain) }
+            // What a name adds is not known yet.
+            guard page.add(view, size: ControlPacket.size(of: view) + 512) else { break }
+            owners.append(isShown ? pipe.descriptor.owner : nil)
+        }
+        return .later { [items = page.items, more = page.isFull, owners] _ throws(Refused) in
+            .pipes(
+                .with {
+                    $0.pipes = items
+                    $0.more = more
+                    for (index, owner) in owners.enumerated() {
+                        if let owner { $0.pipes[index].owner = WireSidName(owner, directory) }
+                    }
+                })
+        }
+    }
+}
+
+extension AccessMask where Kind == FileKind {
+    /// FILE_CREATE_PIPE_INSTANCE: serve a pipe that is there (the bit of `appendData`).
+    fileprivate static var createPipeInstance: Self { .appendData }
+}
+
+extension NamedPipe.Direction {
+    init?(_ wire: WirePipeDirection) {
+        switch wire {
+        case .inbound: self = .inbound
+        case .outbound: self = .outbound
+        case .duplex: self = .duplex
+        case .unspecified, .UNRECOGNIZED: return nil
+        }
+    }
+
+    fileprivate var wire: WirePipeDirection {
+        switch self {
+        case .inbound: .inbound
+        case .outbound: .outbound
+        case .duplex: .duplex
+        }
+    }
+
+    /// What a server does with a pipe, beside adding an instance.
+    fileprivate var serverRights: AccessMask<FileKind> {
+        switch self {
+        case .inbound: .readData
+        case .outbound: .writeData
+        case .duplex: [.readData, .writeData]
+        }
+    }
+}
+
+extension WirePipeView {
+    /// Without what takes READ_CONTROL.
+    fileprivate init(_ pipe: NamedPipe) {
+        self.init()
+        name = pipe.name.text
+        messages = pipe.hasMessages
+        direction = pipe.direction.wire
+        instances = UInt32(pipe.instances)
+        maximumInstances = UInt32(pipe.maximumInstances)
+        waiting = UInt32(pipe.waiting.count { !$0.isGone })
+        processes = pipe.servers.filter { !$0.isClosed }.map { UInt32(bitPattern: $0.client.pid) }.sorted()
+    }
+}
