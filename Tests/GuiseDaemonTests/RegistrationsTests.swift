@@ -110,7 +110,8 @@ struct RegistrationsTests {
     @Test("an announcement limits the level, and stands for the process that made it")
     func announced() throws {
         try withSocket { socket in
-            try registrations.add(socket, process: 1, logon: logon, quality: .init(level: .identification), user: 1)
+            try registrations.add(
+                socket, process: 1, logon: logon, quality: .init(level: .identification), user: 1)
             #expect(errno { () throws(FileError) in try carry(socket, process: 2) } == EACCES)
             let cookie = try carry(socket, .delegation)
             #expect(connect(socket) == 0)

@@ -298,7 +298,9 @@ package final class ControlServer: @unchecked Sendable {
             // Nobody waits any more for what waited too long for a worker.
             if let deadline, SuspendingClock().now > deadline { return }
             let result: Result<WireResponse.OneOf_Body, Refused>
-            do throws(Refused) { result = .success(try work(DecisionTrail())) } catch { result = .failure(error) }
+            do throws(Refused) { result = .success(try work(DecisionTrail())) } catch {
+                result = .failure(error)
+            }
             self.report(.result(of: number, result))
         }
     }
@@ -329,7 +331,8 @@ package final class ControlServer: @unchecked Sendable {
         }
         client.isBusy = true
         lastPending += 1
-        pending[lastPending] = Pending(client: client, request: id, deadline: deadline, conclusion: conclusion)
+        pending[lastPending] = Pending(
+            client: client, request: id, deadline: deadline, conclusion: conclusion)
         return lastPending
     }
 

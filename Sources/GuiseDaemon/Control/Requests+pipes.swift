@@ -318,7 +318,7 @@ extension Requests {
             throw Refused(
                 .limit, "\(Self.largestWaitingCountPerUser) clients of user \(user) wait for pipes already")
         }
-        let (own, theirs) = try pipes.pairs.take(messages: true)
+        let (own, theirs) = try pipes.pairs.takeChannel()
         pipe.waiting.append(PipeWaiter(opening, of: user, channel: own))
         return .with(.pipeWaiting(.init()), descriptor: theirs)
     }

@@ -97,7 +97,8 @@ final class DecisionTrail {
         guard isAudited || !decision.privilegesUsed.isEmpty else { return }
         notes.append(
             Note(
-                object: object.flatMap { kernelPath(of: $0) }, wanted: wanted, decision: decision, isAudited: isAudited))
+                object: object.flatMap { kernelPath(of: $0) }, wanted: wanted, decision: decision,
+                isAudited: isAudited))
     }
 }
 

@@ -101,7 +101,7 @@ final class PipeWaiter {
 
     /// Whether the client has given up.
     var isGone: Bool {
-        var one = pollfd(fd: channel, events: GUISE_POLLRDHUP, revents: 0)
+        var one = pollfd(fd: channel, events: 0, revents: 0)
         return poll(&one, 1, 0) != 0
     }
 

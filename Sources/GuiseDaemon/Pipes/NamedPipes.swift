@@ -40,7 +40,7 @@ final class NamedPipes {
         guard serversPerUser[user, default: 0] < Self.largestServerCountPerUser else {
             throw Refused(.limit, "user \(user) serves \(Self.largestServerCountPerUser) pipes already")
         }
-        let (own, theirs) = try pairs.take(messages: true)
+        let (own, theirs) = try pairs.takeChannel()
         last += 1
         let server = PipeServer(last, pipe, client, attachment, channel: own)
         guard watch(server, EPOLL_CTL_ADD) else {
@@ -90,7 +90,7 @@ final class NamedPipes {
     @discardableResult
     func watch(_ server: PipeServer, _ operation: Int32 = EPOLL_CTL_MOD) -> Bool {
         var event = epoll_event()
-        event.events = EPOLLRDHUP.rawValue | (server.isBlocked ? EPOLLOUT.rawValue : 0)
+        event.events = server.isBlocked ? EPOLLOUT.rawValue : 0
         event.data.u64 = server.number
         return epoll_ctl(poll, operation, server.channel, &event) == 0
     }
@@ -100,7 +100,7 @@ final class NamedPipes {
         var events = [epoll_event](repeating: epoll_event(), count: 64)
         let count = epoll_wait(poll, &events, Int32(events.count), 0)
         return events[..<Int(max(0, count))].compactMap { event in
-            let gone = EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue
+            let gone = EPOLLHUP.rawValue | EPOLLERR.rawValue
             return servers[event.data.u64].map { ($0, event.events & gone != 0) }
         }
     }

@@ -8,6 +8,14 @@ struct SocketPairs {
     private static let stock = 16
     private var spare: [Bool: [(Int32, Int32)]] = [:]
 
+    /// Two ends for packets from the authority, which takes none: what somebody sent there, descriptors too, would be
+    /// closed with it, and closing can take as long as whoever serves a file likes.
+    mutating func takeChannel() throws(Refused) -> (own: Int32, theirs: Int32) {
+        let (own, theirs) = try take(messages: true)
+        _ = shutdown(own, Int32(SHUT_RD))
+        return (own, theirs)
+    }
+
     /// The two ends, the caller's to close.
     ///
     /// - Parameter messages: SOCK_SEQPACKET instead of SOCK_STREAM.
