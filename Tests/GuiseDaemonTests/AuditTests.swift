@@ -109,6 +109,16 @@ struct AuditTests {
         #expect(count(taken, of: "files") == 5050)
     }
 
+    @Test("keeps no more of what a caller says than anybody reads")
+    func longWords() {
+        let audit = Audit()
+        var event = refusal("files", "/" + String(repeating: "x", count: 60_000))
+        event.change = String(repeating: "é", count: 30_000)
+        audit.record(event)
+        let kept = audit.take(withSummaries: true).events
+        #expect(kept.count == 1 && kept[0].size < 20_000)
+    }
+
     @Test("takes bounded memory while nobody writes, and a part of it for each")
     func memory() {
         var limits = Audit.Limits()
@@ -120,10 +130,13 @@ struct AuditTests {
         for service in 0..<6 {
             for number in 0..<1000 { audit.record(refusal("service\(service)", path + "\(number)")) }
         }
+        // However much they all have said, who comes late is heard.
+        audit.record(refusal("late", "/late"))
         let taken = audit.take(withSummaries: true)
         #expect(taken.events.reduce(0) { $0 + $1.size } <= 1 << 20)
         for service in 0..<6 { #expect(count(taken, of: "service\(service)") == 1000) }
         #expect(taken.events.contains { $0.service == "service3" })
+        #expect(taken.events.contains { $0.service == "late" && $0.path == Array("/late".utf8) })
         // There is room again.
         audit.record(refusal("service5", "/again"))
         #expect(audit.take(withSummaries: false).events.count == 1)

@@ -408,6 +408,23 @@ struct LogonTests {
         return Memory(regions: regions)
     }
 
+    @Test("end with everything that a process may ask for by them")
+    func processOfEndedSession() throws {
+        try onScene { scene in
+            try scene.stage.setPassword("alice", password)
+            #expect(try scene.client.ask("logon a alice \(password) network").number != nil)
+            let request = WireTokenOf.with { $0.process = UInt32(scene.service.process.pid) }
+            guard case .thread(let view) = try scene.stage.ask(.tokenOf(request)) else {
+                Issue.record("no token")
+                return
+            }
+            try scene.stage.ask(.sessionEnd(.with { $0.session = view.token.session }))
+            // The service's own: it asks for nobody and nothing any more.
+            #expect(try scene.client.ask("logon b alice \(password) network").thrown == "accessDenied")
+            #expect(try scene.client.ask("logon-impersonate a").thrown == "accessDenied")
+        }
+    }
+
     @Test("are kept by the operator with guise account and guise session")
     func tools() throws {
         try onScene { scene in

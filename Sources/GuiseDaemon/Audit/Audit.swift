@@ -88,6 +88,7 @@ package final class Audit: Sendable {
     package func record(_ event: AuditEvent) {
         var event = event
         event.time = WallClock.milliseconds
+        event.shorten()
         let now = clock()
         let rings = state.withLock { state in
             take(event, now, &state)
@@ -103,7 +104,8 @@ package final class Audit: Sendable {
         var share = state.shares.removeValue(forKey: payer) ?? Share(allowance: Allowance(limits.burst, now))
         defer { state.shares[payer] = share }
         let size = event.size
-        let hasRoom = state.size + size <= limits.size && share.size + size <= limits.sizePerPayer
+        // However many pay, there is room left for who has not said anything yet.
+        let hasRoom = share.size + size <= min(limits.sizePerPayer, (limits.size - state.size) / 2)
         if hasRoom, spend(event.user, now, &share) {
             state.events.append(event)
         } else if var summary = share.summaries[event.likeness] {
@@ -188,7 +190,10 @@ package final class Audit: Sendable {
     /// - Parameter milliseconds: no longer than that; -1: for ever.
     func wait(milliseconds: Int32) {
         let sleeps = state.withLock { state in
-            state.writerSleeps = state.events.isEmpty && state.lost.isEmpty && !state.isClosed
+            // What is held back as summaries is looked at soon, and rings for nobody.
+            state.writerSleeps =
+                state.events.isEmpty && state.lost.isEmpty && !state.isClosed
+                && (milliseconds >= 0 || state.size == 0)
             return state.writerSleeps
         }
         guard sleeps else { return }

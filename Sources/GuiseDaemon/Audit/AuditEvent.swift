@@ -112,6 +112,28 @@ extension AuditEvent {
             privileges: privileges, change: change)
     }
 
+    /// The most bytes of a path, and of a sentence: a caller makes them as long as it likes.
+    private static let longestPath = 8193
+    private static let longestText = 4096
+
+    /// Cuts what is longer than anybody reads.
+    mutating func shorten() {
+        func cut(_ bytes: inout [UInt8]?) {
+            if let long = bytes, long.count > Self.longestPath {
+                bytes = Array(long.prefix(Self.longestPath))
+            }
+        }
+        func cut(_ text: inout String?) {
+            guard let long = text, long.utf8.count > Self.longestText else { return }
+            text = String(decoding: long.utf8.prefix(Self.longestText), as: UTF8.self) + "…"
+        }
+        cut(&path)
+        cut(&target)
+        cut(&object)
+        cut(&rule)
+        cut(&change)
+    }
+
     /// About how many bytes it takes in memory.
     var size: Int {
         512 + (path?.count ?? 0) + (target?.count ?? 0) + (object?.count ?? 0) + (rule?.utf8.count ?? 0)

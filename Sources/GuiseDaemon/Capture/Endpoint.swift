@@ -47,6 +47,10 @@ struct Endpoint {
         let file = guise_openat2(directory, Array(name[(slash + 1)...]) + [0], &there)
         self.file = file >= 0 ? OwnedDescriptor(file) : nil
         path = String(decoding: name.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        guard file >= 0 || file == -ENOENT else {
+            throw Refused(
+                .accessDenied, "\(path), where the server listens, cannot be opened: \(errnoText(-file))")
+        }
     }
 
     /// Throws unless the server may listen here (ADD_FILE on the directory) and the client may connect (WRITE_DATA on

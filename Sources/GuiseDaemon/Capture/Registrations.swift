@@ -11,7 +11,7 @@ import Synchronization
 final class Registrations: Sendable {
     /// The most live announcements of one user.
     static let largestCountPerUser = 4096
-    /// The most live sockets that were connected for one user's services, announcements among them.
+    /// The most live sockets that were connected for one user's services.
     static let largestCarriedCountPerUser = 65_536
 
     struct Registration: Sendable {
@@ -30,18 +30,27 @@ final class Registrations: Sendable {
         var carried: PeerCapture.Client?
         /// Whether the authority is connecting it right now.
         var isConnecting = false
+
+        var share: Share { Share(user: user, isAnnounced: isAnnounced) }
+    }
+
+    /// What is counted together: a user's announcements, and what was connected for its services.
+    struct Share: Hashable {
+        let user: UInt32
+        let isAnnounced: Bool
     }
 
     private struct State {
         var byCookie: [UInt64: Registration] = [:]
-        var perUser: [UInt32: Int] = [:]
+        var counts: [Share: Int] = [:]
+        /// When a share was full and looked through last, in milliseconds.
+        var sweeps: [Share: UInt64] = [:]
 
         /// False when its user has as many as allowed.
         mutating func insert(_ registration: Registration, _ cookie: UInt64, limit: Int) -> Bool {
-            let user = registration.user
-            guard perUser[user, default: 0] < limit else { return false }
+            guard counts[registration.share, default: 0] < limit else { return false }
             byCookie[cookie] = registration
-            perUser[user, default: 0] += 1
+            counts[registration.share, default: 0] += 1
             return true
         }
     }
@@ -72,7 +81,7 @@ final class Registrations: Sendable {
         guard cookie != 0, registration.inode != 0 else {
             throw Refused(.internal, "the kernel gives the socket no cookie")
         }
-        sweepIfFull(user, Self.largestCountPerUser)
+        sweepIfFull(Share(user: user, isAnnounced: true), Self.largestCountPerUser)
         let refusal = state.withLock { state -> Refused? in
             guard state.byCookie[cookie] == nil else {
                 return Refused(.alreadyExists, "the socket's level was announced already; it cannot change")
@@ -120,7 +129,8 @@ final class Registrations: Sendable {
             throw FileError(
                 EACCES, rule: "the socket belongs to another network namespace than the authority's")
         }
-        sweepIfFull(logon.credentials.uid, Self.largestCarriedCountPerUser)
+        sweepIfFull(
+            Share(user: logon.credentials.uid, isAnnounced: false), Self.largestCarriedCountPerUser)
         let refusal = state.withLock { state -> FileError? in
             if let known = state.byCookie[cookie] {
                 guard !known.isConnecting else { return FileError(EALREADY) }
@@ -183,16 +193,25 @@ final class Registrations: Sendable {
         state.withLock { $0.byCookie[cookie] }.flatMap { $0.inode == inode ? $0 : nil }
     }
 
-    private func sweepIfFull(_ user: UInt32, _ limit: Int) {
-        if state.withLock({ $0.perUser[user, default: 0] >= limit }) { sweep(of: user) }
+    /// Asks the kernel twice for each, so not more than once in a second.
+    private func sweepIfFull(_ share: Share, _ limit: Int) {
+        let now = WallClock.steadyMilliseconds
+        let isDue = state.withLock { state in
+            guard state.counts[share, default: 0] >= limit, now >= state.sweeps[share, default: 0] + 1000
+            else { return false }
+            state.sweeps[share] = now
+            return true
+        }
+        if isDue { sweep(of: share) }
     }
 
     /// Drops what is known of sockets that are gone.
     ///
-    /// - Parameter user: for whom they count; nil: all.
-    func sweep(of user: UInt32? = nil) {
+    /// - Parameter share: among what they count; nil: all.
+    func sweep(of share: Share? = nil) {
         let known = state.withLock { state in
-            state.byCookie.filter { user == nil || $0.value.user == user }
+            if share == nil { state.sweeps = state.sweeps.filter { state.counts[$0.key] != nil } }
+            return state.byCookie.filter { share == nil || $0.value.share == share }
         }
         guard !known.isEmpty else { return }
         let diag = guise_diag_open()
@@ -205,8 +224,8 @@ final class Registrations: Sendable {
         state.withLock { state in
             for cookie in cookies {
                 guard let gone = state.byCookie.removeValue(forKey: cookie) else { continue }
-                state.perUser[gone.user, default: 1] -= 1
-                if state.perUser[gone.user] == 0 { state.perUser[gone.user] = nil }
+                state.counts[gone.share, default: 1] -= 1
+                if state.counts[gone.share] == 0 { state.counts[gone.share] = nil }
             }
         }
     }

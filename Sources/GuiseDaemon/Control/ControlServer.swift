@@ -108,14 +108,12 @@ package final class ControlServer: @unchecked Sendable {
         var nextSweep = SuspendingClock().now
         while true {
             let count = epoll_wait(poll, &events, Int32(events.count), pending.isEmpty ? 10_000 : 500)
-            giveUpLate()
             if SuspendingClock().now >= nextSweep {
                 nextSweep = SuspendingClock().now + .seconds(10)
                 sweep()
             }
-            guard count > 0 else { continue }
             var hasReports = false
-            for event in events[..<Int(count)] {
+            for event in events[..<Int(max(0, count))] {
                 switch event.data.fd {
                 case wake:
                     var signals: UInt64 = 0
@@ -137,6 +135,7 @@ package final class ControlServer: @unchecked Sendable {
             }
             // Last, because it may end connections: the events at hand are all of descriptors that are still what they were.
             if hasReports { takeReports() }
+            giveUpLate()
         }
     }
 
@@ -180,7 +179,7 @@ package final class ControlServer: @unchecked Sendable {
             let user = client.credentials.uid
             guard connections[user, default: 0] < Self.largestConnectionCountPerUser else {
                 log.notice("too many control connections", metadata: ["uid": "\(user)"])
-                discard(socket, of: user)
+                refuse(socket, of: user)
                 return
             }
             connections[user, default: 0] += 1
@@ -191,8 +190,15 @@ package final class ControlServer: @unchecked Sendable {
             var peer = guise_peer()
             _ = guise_peer_of(socket, &peer)
             if peer.pidfd > 0 { close(peer.pidfd) }
-            discard(socket, of: peer.uid)
+            refuse(socket, of: peer.uid)
         }
+    }
+
+    /// Closes a connection that is not counted: its number is free again at once, however long the closing takes, and
+    /// whatever the user's workers wait for.
+    private func refuse(_ socket: Int32, of user: UInt32) {
+        shutdown(socket, Int32(SHUT_RDWR))
+        if !SystemThread.start("guise-close", { close(socket) }) { discard(socket, of: user) }
     }
 
     private func drop(_ client: ControlClient) {

@@ -32,7 +32,7 @@ extension Requests {
     func event(_ kind: AuditEvent.Kind, _ client: ControlClient) -> AuditEvent {
         var event = AuditEvent(kind)
         event.process = client.pid
-        event.by = (try? logon(client))?.token.token.user
+        event.by = (known(client) ?? (try? logon(client)))?.token.token.user
         event.service =
             (client.attachment?.service ?? context.processes.service(of: client.identity))?.accountName
         return event

@@ -131,6 +131,9 @@ extension Requests {
         guard var captured = client.captures[number] else {
             throw Refused(.notFound, "there is no capture \(number)")
         }
+        guard level < .impersonation || context.sessions.isAlive(attachment.logon.session.id) else {
+            throw Refused(.accessDenied, "the logon session of this process has ended; start it anew")
+        }
         var known: ImpersonationHandle?
         if captured.attachment === attachment {
             known = captured.handles[level]
@@ -247,7 +250,7 @@ extension Requests {
 
 extension Refused {
     init(_ refusal: ImpersonationGate.GateRefusal, service: Token, _ accounts: AccountStore) {
-        let name = accounts.name(of: service.user) ?? service.user.description
+        let name = accounts.directory.knownName(of: service.user) ?? service.user.description
         switch refusal {
         case .noPrivilege:
             self.init(

@@ -63,12 +63,16 @@ extension Requests {
         guard listener >= 0 else {
             throw Refused(.badRequest, "the listener cannot be taken over: \(errnoText(-listener))")
         }
-        guard guise_notification_is_listener(listener) else {
-            close(listener)
+        // By its name, which no file has: asking a file is asking whoever serves it, and so is closing it.
+        guard kernelPath(of: listener) == Array("anon_inode:seccomp notify".utf8),
+            guise_notification_is_listener(listener)
+        else {
+            if !SystemThread.start("guise-close", { close(listener) }) { close(listener) }
             throw Refused(.badRequest, "descriptor \(request.listener) is no seccomp listener")
         }
         client.launch = nil
-        let name = accounts.name(of: logon.token.token.user) ?? logon.token.token.user.description
+        let user = logon.token.token.user
+        let name = accounts.directory.knownName(of: user) ?? user.description
         let service = MediatedService(name: name, logon: logon, listener: listener)
         context.processes.add(service)
         context.processes.admit(client.pid, client.identity, to: service)

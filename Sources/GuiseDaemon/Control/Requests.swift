@@ -149,7 +149,7 @@ final class Requests {
             context.processes.remove(attachment)
             if attached[client.identity] === client { attached[client.identity] = nil }
         }
-        for captured in client.captures.values where captured.logon != nil { release(captured) }
+        for captured in client.captures.values { release(captured) }
         if let launch = client.launch { context.sessions.end(launch.session.id) }
     }
 
@@ -163,12 +163,23 @@ final class Requests {
     }
 
     /// The caller's own logon: what it is attached as, else what the kernel says it is.
+    ///
+    /// - Throws: `accessDenied` when that logon's session has ended.
     func logon(_ client: ControlClient) throws(Refused) -> Logon {
-        if let attachment = client.attachment { return attachment.logon }
-        if let service = context.processes.service(of: client.identity) { return service.logon }
+        if let known = known(client) {
+            guard context.sessions.isAlive(known.session.id) else {
+                throw Refused(.accessDenied, "the logon session of this process has ended; start it anew")
+            }
+            return known
+        }
         do {
             return try tokens.logon(client.credentials)
         } catch { throw Refused(error) }
+    }
+
+    /// What the process is attached as or, of a service, was started as.
+    func known(_ client: ControlClient) -> Logon? {
+        client.attachment?.logon ?? context.processes.service(of: client.identity)?.logon
     }
 
     func isAdministrator(_ client: ControlClient) -> Bool {

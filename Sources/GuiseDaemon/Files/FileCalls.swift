@@ -325,11 +325,18 @@ struct FileCalls {
         let changes: StoredDescriptor.Changes
         do { changes = try StoredDescriptor.changes(of: object.object) } catch { throw FileError(EACCES) }
         try changes.lock.withLock { _ throws(FileError) in
-            // The one that says who may change it is the one that is changed.
-            try require(.writeOwner, on: object)
             guard case .descriptor(var descriptor) = StoredDescriptor.reading(of: object.number) else {
                 throw FileError(EACCES, rule: "the security descriptor cannot be read")
             }
+            // The one that says who may change it is the one that is changed.
+            let mayChange = descriptor.bytes.withUnsafeBytes {
+                (try? opener.trail.isAllowed(
+                    $0, .writeOwner, caller.token, for: caller.intent, object: object.number)) == true
+            }
+            guard mayChange else {
+                throw FileError(EACCES, rule: "the security descriptor does not grant WRITE_OWNER")
+            }
+            if !isOwn(uid: uid, gid: gid) { opener.trail.use(.restore) }
             let before = (descriptor.owner, descriptor.group)
             if let owner { descriptor.owner = owner }
             if let group { descriptor.group = group }

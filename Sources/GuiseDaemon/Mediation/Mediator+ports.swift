@@ -22,6 +22,8 @@ extension Mediator {
         guard guise_socket_domain(borrowed) == family, Self.hasPorts(borrowed),
             guise_socket_is_of_this_network(borrowed)
         else { return nil }
+        // What was read and taken so far was this thread's only if it still waits.
+        guard trap.isPending else { return .answered }
         guard context.sessions.isAlive(token.logonSession) else {
             return deny(trap, token.user, "the logon session has ended")
         }
@@ -29,10 +31,13 @@ extension Mediator {
             return deny(
                 trap, token.user, "port \(port) takes SeBindPrivilegedPortPrivilege, enabled in the token")
         }
-        // What was read and taken so far was this thread's only if it still waits.
-        guard trap.isPending else { return .answered }
         let error = guise_socket_bind(socket.number, address, UInt32(address.count))
-        if error == 0 { trap.succeed() } else { trap.fail(-error) }
+        if error == 0 {
+            opener.trail.use(.bindPrivilegedPort)
+            trap.succeed()
+        } else {
+            trap.fail(-error)
+        }
         return .answered
     }
 

@@ -12,6 +12,8 @@ final class Mediator {
     private let crowd: Crowd
     /// A call that was put off and whose turn it is, once another one is handled.
     private(set) var next: Trap?
+    /// In whose place among the crowd calls are handled here now; it goes along to the next call.
+    private var place: SID?
     let opener: FileOpener
     let path = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 4097)
     let alarm = Alarm()
@@ -44,6 +46,12 @@ final class Mediator {
         next = nil
         opener.trail.clear()
         acting = nil
+        defer {
+            if let place {
+                next = crowd.leave(place)
+                if next == nil { self.place = nil }
+            }
+        }
         let verdict = decide(trap, mayWait)
         // One that waits is decided once more.
         if case .answered = verdict, !opener.trail.isEmpty {
@@ -67,15 +75,15 @@ final class Mediator {
                 context.sessions.isAlive(handle.token.token.logonSession) || handle.token.level == .anonymous
             else { return deny(trap, handle.deciding.user, "the client's logon session has ended") }
             // What may wait does so on a thread of its own.
-            guard !mayWait else { return handleForClient(trap, row, handle, intent, mayWait) }
-            let user = handle.credentials?.uid ?? .max
-            switch crowd.takePlace(for: trap, of: user) {
-            case .uncounted: return handleForClient(trap, row, handle, intent, mayWait)
-            case .none: return .answered
-            case .taken:
-                defer { next = crowd.leave(user) }
-                return handleForClient(trap, row, handle, intent, mayWait)
+            if !mayWait, place == nil {
+                let user = handle.token.token.user
+                switch crowd.takePlace(for: trap, of: user) {
+                case .uncounted: break
+                case .none: return .answered
+                case .taken: place = user
+                }
             }
+            return handleForClient(trap, row, handle, intent, mayWait)
         case .unknown:
             return deny(
                 trap, .anonymous, "the thread acts under an identity that is gone; call revertToSelf()")
@@ -110,10 +118,15 @@ final class Mediator {
                 mayWait)
         case .connect:
             // Whoever attaches connects first: from here on the process is known to be this service's.
-            if let status = ThreadStatus(trap.tid) {
-                let identity = ProcessDirectory.identity(of: status.pid)
-                if trap.isPending { context.processes.admit(status.pid, identity, to: trap.service) }
+            // One that were not would pass for a process of its user's that nobody mediates.
+            let pid = ThreadStatus(trap.tid)?.pid ?? 0
+            let identity = pid == 0 ? 0 : ProcessDirectory.identity(of: pid)
+            guard trap.isPending else { return .answered }
+            guard identity != 0 else {
+                trap.fail(EAGAIN)
+                return .answered
             }
+            context.processes.admit(pid, identity, to: trap.service)
             return addressForProcess(trap, mayWait)
         case .bind:
             return bindPrivilegedPort(trap, trap.service.logon.token.token)
