@@ -94,10 +94,10 @@ func mediationSuite() throws {
     record("floor, continued", baseline: "bare")
     record("not impersonating", baseline: "floor, continued", atMost: 1.2)
     record("floor, opened", baseline: "bare")
-    record("impersonating, Unix place", baseline: "floor, opened", atMost: 1.5)
+    record("impersonating, Unix place", baseline: "floor, opened", atMost: 1.3)
     record(
         "impersonating, Unix place", baseline: "setgroups + setresgid + setresuid and back")
-    record("impersonating, managed root", baseline: "floor, opened", atMost: 1.5)
+    record("impersonating, managed root", baseline: "floor, opened", atMost: 1.3)
     record("floor, refused")
     record("impersonating, refused and on record", baseline: "floor, refused")
     record("impersonating, managed root, on record by its SACL", baseline: "impersonating, managed root")
