@@ -91,8 +91,17 @@ int guise_openat2(int directory, const char *path, const struct open_how *how) {
     return fd < 0 ? -errno : (int)fd;
 }
 
+// linux/stat.h of Linux 6.8; the C library's structure may name neither this nor the field.
+enum { STATX_MOUNT = 0x4000, STATX_MOUNT_OFFSET = 0x90 };
+
 int guise_stat(int directory, const char *path, int flags, struct statx *out) {
-    return statx(directory, path, flags, STATX_BASIC_STATS, out) < 0 ? -errno : 0;
+    return statx(directory, path, flags, STATX_BASIC_STATS | STATX_MOUNT, out) < 0 ? -errno : 0;
+}
+
+uint64_t guise_stat_mount(const struct statx *status) {
+    uint64_t mount = 0;
+    if (status->stx_mask & STATX_MOUNT) memcpy(&mount, (const char *)status + STATX_MOUNT_OFFSET, sizeof mount);
+    return mount;
 }
 
 // /proc/self/fd, open for as long as the process runs: from there a descriptor is found at three quarters of what

@@ -9,6 +9,8 @@ final class Capture: Sendable {
     let authority: Authority
     /// The connection to the authority that it is held by.
     private let client: AuthorityClient
+    /// Whether it is given up with this value. A logon may be known by several: it ends with its connection.
+    private let releases: Bool
     /// The level that the client allowed.
     let level: ImpersonationLevel
     /// Who connected.
@@ -27,8 +29,11 @@ final class Capture: Sendable {
     }
 
     /// What the authority answered on a connection, for use with the process's attachment.
-    init(_ captured: WireCaptured, by client: AuthorityClient, _ authority: Authority) {
+    init(
+        _ captured: WireCaptured, by client: AuthorityClient, _ authority: Authority, releases: Bool = true
+    ) {
         self.authority = authority
+        self.releases = releases
         self.client = client
         isFollowed = captured.dynamicTracking
         peer = Connection.Peer(process: captured.process, session: captured.session, user: nil)
@@ -39,7 +44,7 @@ final class Capture: Sendable {
         }
     }
 
-    deinit { client.release(number) }
+    deinit { if releases { client.release(number) } }
 
     /// The handle at no more than a level: from the first call, or from the authority, which asks the gates.
     @inline(__always)

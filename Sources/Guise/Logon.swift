@@ -46,9 +46,11 @@ public final class Logon: Sendable {
     public static func user(
         _ name: String, password: String, type: LogonType = .network, runtimeDirectory: String? = nil
     ) throws(GuiseError) -> Logon {
-        let result = Array(password.utf8).withUnsafeBytes { bytes in
+        // Not copied: nobody would wipe it.
+        var password = password
+        let result = password.withUTF8 { bytes in
             Result { () throws(GuiseError) in
-                try Logon(name, bytes, type, runtimeDirectory)
+                try Logon(name, UnsafeRawBufferPointer(bytes), type, runtimeDirectory)
             }
         }
         return try result.get()
@@ -114,7 +116,7 @@ public final class Logon: Sendable {
         let authority = try Authority.required()
         return capture.withLock { known in
             if let known, known.authority === authority { return known }
-            let capture = Capture(answer, by: client, authority)
+            let capture = Capture(answer, by: client, authority, releases: false)
             known = capture
             return capture
         }

@@ -11,8 +11,8 @@
         /// handlers of another channel that it writes to at once. As the service runs what it leaves for later
         /// (`eventLoop.execute`, what is to be done when a future is there), and its `handlerAdded` and `handlerRemoved`.
         ///
-        /// When the client cannot be impersonated, the handler is not called: the handlers behind it catch the error, and
-        /// the channel is closed.
+        /// When the client cannot be impersonated, the handler is not called: the handlers behind it catch the error, the
+        /// channel is closed, and they see that.
         ///
         /// - Parameters:
         ///   - handler: any inbound or outbound handler.
@@ -23,9 +23,11 @@
             _ handler: any ChannelHandler, as client: Connection, name: String? = nil
         ) throws {
             let stretch = ImpersonatingStretch(of: client)
-            try addHandler(ImpersonatingBoundary(.front, of: stretch))
-            try addHandler(handler, name: name)
+            let front = ImpersonatingBoundary(.front, of: stretch)
+            try addHandler(front)
             try addHandler(ImpersonatingBoundary(.back, of: stretch))
+            // Last, so that nothing ever leaves it but as the service.
+            try addHandler(handler, name: name, position: .after(front))
         }
     }
 
@@ -41,18 +43,23 @@
         init(of client: Connection) { self.client = client }
 
         /// Passes an event on as the client. The thread is what it was when this returns.
-        func enter(_ promise: EventLoopPromise<Void>?, _ pass: () -> Void) {
+        ///
+        /// - Returns: whether the client could be impersonated.
+        @discardableResult
+        func enter(_ promise: EventLoopPromise<Void>?, _ pass: () -> Void) -> Bool {
             if let refusal {
                 promise?.fail(refusal)
-                return
+                return false
             }
             do {
                 try client.impersonating(pass)
+                return true
             } catch {
                 refusal = error
                 promise?.fail(error)
                 back?.fireErrorCaught(error)
                 front?.close(promise: nil)
+                return false
             }
         }
     }
@@ -89,6 +96,13 @@
             if side == .front { stretch.enter(nil, pass) } else { withoutImpersonating(pass) }
         }
 
+        /// An event of the channel's end: who is behind the handler sees it also when the handler may not.
+        private func inbound(_ pass: () -> Void, otherwise: (ChannelHandlerContext) -> Void) {
+            if side == .back { return withoutImpersonating(pass) }
+            guard !stretch.enter(nil, pass), let back = stretch.back else { return }
+            withoutImpersonating { otherwise(back) }
+        }
+
         private func outbound(_ promise: EventLoopPromise<Void>? = nil, _ pass: () -> Void) {
             if side == .back { stretch.enter(promise, pass) } else { withoutImpersonating(pass) }
         }
@@ -98,7 +112,11 @@
         }
 
         func channelUnregistered(context: ChannelHandlerContext) {
-            inbound { context.fireChannelUnregistered() }
+            inbound {
+                context.fireChannelUnregistered()
+            } otherwise: {
+                $0.fireChannelUnregistered()
+            }
         }
 
         func channelActive(context: ChannelHandlerContext) {
@@ -106,7 +124,11 @@
         }
 
         func channelInactive(context: ChannelHandlerContext) {
-            inbound { context.fireChannelInactive() }
+            inbound {
+                context.fireChannelInactive()
+            } otherwise: {
+                $0.fireChannelInactive()
+            }
         }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {

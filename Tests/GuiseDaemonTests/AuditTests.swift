@@ -59,6 +59,18 @@ struct AuditTests {
         #expect(seen == ["2f8061", "2fc361", "2fff61"])
     }
 
+    @Test("says all bytes of a long path, and of too long a one how long it was")
+    func longPaths() throws {
+        for count in [5000, 8193, 8194] {
+            var event = refusal("files")
+            event.path = [UInt8](repeating: 0x80, count: count)
+            let object = try #require(
+                try JSONSerialization.jsonObject(with: Data(line(event))) as? [String: Any])
+            #expect(object["pathHex"] as? String == String(repeating: "80", count: min(count, 8193)))
+            #expect(object["pathLength"] as? Int == (count > 8193 ? count : nil))
+        }
+    }
+
     @Test("cuts what is too long, and says so")
     func long() throws {
         var event = refusal("files")

@@ -1,4 +1,6 @@
 import AccessControl
+import Dispatch
+import Glibc
 import Testing
 
 @testable import GuiseDaemon
@@ -183,10 +185,82 @@ struct TokenFactoryTests {
         #expect(sessions.isAlive(again.session.id))
     }
 
+    @Test("keeps the sessions of one uid to so many, and each of them for as long as it is alive")
+    func manySets() throws {
+        let first = try factory.logon(credentials(61001, 61001, [70_000])).session
+        for group in 1..<UInt32(TokenFactory.largestCountPerUser) {
+            _ = try factory.logon(credentials(61001, 61001, [70_000 + group]))
+        }
+        #expect(throws: LogonError.tooManySessions(uid: 61001)) {
+            try factory.logon(credentials(61001, 61001, [1]))
+        }
+        // Those that there are, others and root are not harmed.
+        #expect(try factory.logon(credentials(61001, 61001, [70_000])).session == first)
+        _ = try factory.logon(credentials(61002))
+        for group in 0...UInt32(TokenFactory.maximumRemembered) {
+            _ = try factory.logon(credentials(0, 0, [70_000 + group]))
+        }
+        // What is no longer remembered has the same session still.
+        #expect(try factory.logon(credentials(61001, 61001, [70_000])).session == first)
+        sessions.end(first.id)
+        _ = try factory.logon(credentials(61001, 61001, [1]))
+    }
+
     @Test("refuses more groups than a token holds")
     func tooManyGroups() {
         #expect(throws: LogonError.tooManyGroups(uid: 61001)) {
             try factory.logon(credentials(61001, 61001, Array(1...2000)))
         }
+    }
+}
+
+@Suite("Unix names")
+struct UnixNamesTests {
+    private func look(_ error: Int32) throws -> UInt32? {
+        try UnixNames.lookUp { (_: inout passwd, _, _, _) in
+            error
+        } read: {
+            $0.pw_uid
+        }
+    }
+
+    @Test("that are not there are nobody's", arguments: [0, ENOENT, ESRCH, EBADF, EPERM])
+    func none(error: Int32) throws { #expect(try look(error) == nil) }
+
+    @Test("that cannot be looked up are not taken for nobody's", arguments: [EMFILE, ENOMEM, EIO, ERANGE])
+    func unavailable(error: Int32) {
+        #expect(throws: UnixNames.Unavailable(errno: error)) { try look(error) }
+        #expect(Refused(LogonError.groupsUnknown(uid: 1, errno: error)).reason == .internal)
+    }
+}
+
+@Suite("The line of passwords")
+struct HashingLineTests {
+    @Test("is open to whoever has none in it, however many others have filled it")
+    func full() throws {
+        let line = HashingLine()
+        let gate = DispatchSemaphore(value: 0)
+        let done = DispatchSemaphore(value: 0)
+        var added = 0
+        func add(_ user: UInt32) throws {
+            try line.add(user) {
+                gate.wait()
+                done.signal()
+            }
+            added += 1
+        }
+        defer {
+            for _ in 0..<added { gate.signal() }
+            for _ in 0..<added { done.wait() }
+        }
+        let crowd = UInt32(HashingLine.largestCount / HashingLine.largestCountPerUser) + 1
+        for user in 0..<crowd {
+            for _ in 0..<HashingLine.largestCountPerUser {
+                do { try add(user) } catch { break }
+            }
+        }
+        #expect(throws: Refused.self) { for _ in 0..<3 { try add(crowd - 1) } }
+        try add(crowd)
+        #expect(throws: Refused.self) { try add(crowd) }
     }
 }

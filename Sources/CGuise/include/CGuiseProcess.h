@@ -27,6 +27,9 @@ int guise_openat2(int directory, const char *path, const struct open_how *how);
 // Opens what a descriptor stands for, O_PATH included, once more.
 int guise_reopen(int descriptor, const struct open_how *how);
 int guise_stat(int directory, const char *path, int flags, struct statx *out);
+// The mount that guise_stat found it in, by a number that no other has until the machine restarts
+// (STATX_MNT_ID_UNIQUE, Linux 6.8); 0: not known.
+uint64_t guise_stat_mount(const struct statx *status);
 // What stat(2) says instead.
 void guise_stat_convert(const struct statx *from, struct stat *to);
 // The extended attribute of whatever the descriptor stands for, O_PATH included. -ENODATA: none.

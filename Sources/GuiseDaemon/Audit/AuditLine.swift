@@ -5,6 +5,9 @@ struct AuditLine {
     /// No field is longer, in bytes before it is escaped.
     static let longestField = 4096
 
+    /// No path is longer, in bytes: the longest directory, a slash and the longest path in it.
+    static let longestPath = 8193
+
     private(set) var bytes: [UInt8] = [0x7B]
 
     /// - Parameter name: the name of a SID, where that is known without asking anybody.
@@ -77,13 +80,17 @@ struct AuditLine {
     }
 
     /// A path is any bytes. What is no UTF-8 is shown by replacement characters, and said in hexadecimal besides, so
-    /// that no two paths look the same.
+    /// that no two paths look the same. Of one that is too long the first bytes are there, and how many it had.
     private mutating func add(_ key: String, _ path: [UInt8]) {
         self.key(key)
-        let path = path.prefix(Self.longestField)
+        let count = path.count
+        let path = path.prefix(Self.longestPath)
         quote(String(decoding: path, as: UTF8.self))
-        guard String(validating: path, as: UTF8.self) == nil else { return }
-        add(key + "Hex", path.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())
+        if String(validating: path, as: UTF8.self) == nil {
+            self.key(key + "Hex")
+            quote(path.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())
+        }
+        if count > path.count { add(key + "Length", count) }
     }
 
     private mutating func add(_ lost: AuditLosses) {

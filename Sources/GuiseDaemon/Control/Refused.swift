@@ -44,7 +44,8 @@ extension Refused {
     package init(_ error: LogonError) {
         let reason: WireRefusal.Reason =
             switch error {
-            case .tooManyGroups: .limit
+            case .tooManyGroups, .tooManySessions: .limit
+            case .groupsUnknown: .internal
             case .unknownAccount: .notFound
             case .notAService, .noUser: .badRequest
             }

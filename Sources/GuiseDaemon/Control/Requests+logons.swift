@@ -10,6 +10,12 @@ extension Requests {
         guard let type = LogonType(request.type) else {
             throw Refused(.badRequest, "say whether the logon is interactive, network, batch or service")
         }
+        // There each user can be thousands of uids, and each may guess.
+        guard !AuthorityUser.isRoot || sameNamespace("user", client.pid) else {
+            throw Refused(
+                .wrongNamespace,
+                "logons by password are for processes in the authority's own user namespace")
+        }
         let own = try logon(client)
         // Who is logged on so does the machine's own work.
         guard ![.batch, .service].contains(type) || own.session.kind == .service || isAdministrator(client)
@@ -20,21 +26,27 @@ extension Requests {
         guard let descriptor else { throw Refused(.badRequest, "a logon needs the password with it") }
         let password = try Password(sentAs: descriptor)
         let (caller, name) = (client.credentials.uid, request.account)
-        try passwords.checkDelay(caller, name)
         var event = event(.logonFailed, client)
         event.change = "\(type)"
-        return .inLine { [passwords, accounts, audit = context.audit, event] in
+        let refuse: @Sendable (Refused) -> Void = { [passwords, accounts, audit = context.audit, event] in
+            var event = event
+            // Nothing of a name that is no account's: it may be a password in the wrong place.
+            event.user = passwords.account(named: name, accounts.directory)?.sid
+            event.rule = "\($0.reason)"
+            audit.record(event)
+        }
+        do throws(Refused) { try passwords.checkDelay(caller, name) } catch {
+            refuse(error)
+            throw error
+        }
+        return .inLine { [passwords] in
             do throws(Refused) {
                 let proven = try passwords.prove(name, password, for: caller)
                 return { (requests, client) throws(Refused) in
                     try requests.logOn(proven, type, client)
                 }
             } catch {
-                var event = event
-                // Nothing of a name that is no account's: it may be a password in the wrong place.
-                event.user = passwords.account(named: name, accounts.directory)?.sid
-                event.rule = "\(error.reason)"
-                audit.record(event)
+                refuse(error)
                 return { (_, _) throws(Refused) in throw error }
             }
         }
@@ -44,6 +56,14 @@ extension Requests {
         _ user: PasswordLogons.Proven, _ type: LogonType, _ client: ControlClient
     ) throws(Refused) -> WireResponse.OneOf_Body {
         let creator = try logon(client).session
+        do throws(Refused) { try passwords.checkUnchanged(user) } catch {
+            var event = event(.logonFailed, client)
+            event.user = user.account.sid
+            event.change = "\(type)"
+            event.rule = "\(error.reason)"
+            context.audit.record(event)
+            throw error
+        }
         let logon: Logon
         do throws(LogonError) {
             logon = try tokens.passwordLogon(user, type, creator: creator.id)

@@ -8,13 +8,14 @@ import Glibc
 /// have been left alone for longer than the coarsest of clocks takes to tick.
 struct KnownDescriptors {
     private struct Version: Equatable {
-        let device: UInt64
+        /// Not the device, whose number another file system may get later.
+        let mount: UInt64
         let inode: UInt64
         let seconds: Int64
         let nanoseconds: UInt32
 
         init(_ status: statx) {
-            device = status.device
+            mount = withUnsafePointer(to: status, guise_stat_mount)
             inode = status.stx_ino
             seconds = status.stx_ctime.tv_sec
             nanoseconds = status.stx_ctime.tv_nsec
@@ -36,8 +37,8 @@ struct KnownDescriptors {
     private static let fileSystems: Set<UInt32> = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994]
 
     private var known = [Known?](repeating: nil, count: count)
-    /// Whether a device may be gone by, as found out.
-    private var devices: [UInt64: Bool] = [:]
+    /// Whether the times in a mount may be gone by, as found out.
+    private var mounts: [UInt64: Bool] = [:]
 
     /// As ``StoredDescriptor/read(of:isPath:_:)`` for an object whose status was just read.
     mutating func read<Result>(
@@ -49,7 +50,7 @@ struct KnownDescriptors {
             guard let bytes = found.bytes else { return .failure(StoredDescriptor.Failure(errno: ENODATA)) }
             return .success(bytes.withUnsafeBytes(body))
         }
-        let mayKeep = isLeftAlone(version) && isTrusted(located, version.device)
+        let mayKeep = isLeftAlone(version) && isTrusted(located, version.mount)
         var kept: [UInt8]?
         let result = StoredDescriptor.read(of: located.number, isPath: true) { bytes in
             if mayKeep { kept = Array(bytes) }
@@ -75,13 +76,14 @@ struct KnownDescriptors {
         return age.0 * 1_000_000_000 + age.1 > Self.leftAlone
     }
 
-    private mutating func isTrusted(_ located: Located, _ device: UInt64) -> Bool {
-        if let known = devices[device] { return known }
+    private mutating func isTrusted(_ located: Located, _ mount: UInt64) -> Bool {
+        guard mount != 0 else { return false }
+        if let known = mounts[mount] { return known }
         var status = CGuise.statfs()
         guard fstatfs(located.number, &status) == 0 else { return false }
-        if devices.count >= Self.count { devices = [:] }
+        if mounts.count >= Self.count { mounts = [:] }
         let isTrusted = Self.fileSystems.contains(UInt32(truncatingIfNeeded: status.f_type))
-        devices[device] = isTrusted
+        mounts[mount] = isTrusted
         return isTrusted
     }
 }

@@ -9,7 +9,7 @@ final class HashingLine: Sendable {
     static let largestHasherCount = 2
     /// How many of one caller may wait.
     static let largestCountPerUser = 64
-    /// How many may wait.
+    /// How many may wait. When it is full whoever has none waiting is let in all the same.
     static let largestCount = 1024
 
     private struct State {
@@ -35,9 +35,10 @@ final class HashingLine: Sendable {
     /// Queues a job of a caller.
     func add(_ user: UInt32, _ job: @escaping Job) throws(Refused) {
         let needsHasher = try state.withLock { state throws(Refused) in
-            guard state.count < Self.largestCount,
-                state.waiting[user, default: []].count < Self.largestCountPerUser
-            else { throw Refused(.limit, "too many passwords wait to be checked already; ask again") }
+            let own = state.waiting[user]?.count ?? 0
+            guard own == 0 || state.count < Self.largestCount && own < Self.largestCountPerUser else {
+                throw Refused(.limit, "too many passwords wait to be checked already; ask again")
+            }
             if state.waiting[user] == nil { state.turns.append(user) }
             state.waiting[user, default: []].append(job)
             state.count += 1

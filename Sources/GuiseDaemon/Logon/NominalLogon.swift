@@ -9,7 +9,7 @@ enum NominalLogon {
         if let account = directory.account(sid: sid) {
             switch account.kind {
             case .user:
-                return try unix(UnixLogonRecipe(account, credentials(of: account, directory), directory))
+                return try unix(UnixLogonRecipe(account, try credentials(of: account, directory), directory))
             case .service:
                 guard let credentials = directory.credentials(ofService: account) else {
                     throw .noUser(name: name)
@@ -24,17 +24,25 @@ enum NominalLogon {
 
     /// Whom the kernel takes a user's account for at a logon: nobody when it has no Unix user. Asks the name service
     /// switch.
-    static func credentials(of account: Account, _ directory: AccountDirectory) -> UnixCredentials {
-        account.unixID.map { credentials(of: $0, group: account.unixGroup) } ?? .nobody
+    static func credentials(
+        of account: Account, _ directory: AccountDirectory
+    ) throws(LogonError) -> UnixCredentials {
+        guard let uid = account.unixID else { return .nobody }
+        return try credentials(of: uid, group: account.unixGroup)
     }
 
-    private static func credentials(of uid: UInt32, group: UInt32? = nil) -> UnixCredentials {
-        let groups = UnixNames.logonGroups(ofUser: uid)
+    private static func credentials(
+        of uid: UInt32, group: UInt32? = nil
+    ) throws(LogonError) -> UnixCredentials {
+        let groups: (primary: UInt32, others: [UInt32])?
+        do throws(UnixNames.Unavailable) { groups = try UnixNames.logonGroups(ofUser: uid) } catch {
+            throw .groupsUnknown(uid: uid, errno: error.errno)
+        }
         return UnixCredentials(uid: uid, gid: groups?.primary ?? group ?? uid, groups: groups?.others ?? [])
     }
 
     private static func unix(uid: UInt32, _ directory: AccountDirectory) throws(LogonError) -> Logon {
-        try unix(UnixLogonRecipe(credentials(of: uid), directory))
+        try unix(UnixLogonRecipe(try credentials(of: uid), directory))
     }
 
     private static func unix(_ recipe: UnixLogonRecipe) throws(LogonError) -> Logon {

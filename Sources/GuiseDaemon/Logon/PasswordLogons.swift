@@ -13,6 +13,8 @@ final class PasswordLogons: Sendable {
     struct Proven: Sendable {
         let account: Account
         let credentials: UnixCredentials
+        /// Of the password that was said.
+        let hash: PasswordHash
     }
 
     /// Refuses a caller that has to wait before it tries the account again.
@@ -28,7 +30,8 @@ final class PasswordLogons: Sendable {
 
     /// Checks a password. To be called in the line: takes as long as hashing does, whatever it comes to.
     ///
-    /// - Throws: `logonFailure`, which does not say whether it was the name or the password.
+    /// - Throws: `logonFailure`, which does not say whether it was the name or the password; `internal` when it is not
+    ///   known which groups the user is in.
     func prove(_ name: String, _ password: Password, for caller: UInt32) throws(Refused) -> Proven {
         // Those before in the line may have failed.
         try checkDelay(caller, name)
@@ -43,12 +46,22 @@ final class PasswordLogons: Sendable {
         guard let isRight = password.matches(hash) else {
             throw Refused(.internal, "there is no memory to check a password")
         }
-        guard isRight, let account else {
+        guard isRight, let account, let hash else {
             throttle.withLock { $0.failed(caller, key, now: LogonThrottle.now) }
             throw Self.failure(name)
         }
         throttle.withLock { $0.succeeded(caller, key) }
-        return Proven(account: account, credentials: NominalLogon.credentials(of: account, directory))
+        do throws(LogonError) {
+            let credentials = try NominalLogon.credentials(of: account, directory)
+            return Proven(account: account, credentials: credentials, hash: hash)
+        } catch { throw Refused(error) }
+    }
+
+    /// Refuses a password that was changed since it was found to be right.
+    func checkUnchanged(_ user: Proven) throws(Refused) {
+        let hash: PasswordHash?
+        do { hash = try accounts.passwordHash(of: user.account.sid) } catch { throw Refused(error) }
+        guard hash == user.hash else { throw Self.failure(user.account.name) }
     }
 
     static func failure(_ name: String) -> Refused {

@@ -13,6 +13,16 @@ package final class TokenFactory: Sendable {
     /// How many Unix logons are remembered; more only cost making their tokens again.
     package static let maximumRemembered = 4096
 
+    /// How many sessions one Unix user has, one for each set of groups. None can be ended to make room: nobody knows
+    /// which tokens are still in use.
+    static let largestCountPerUser = 1024
+
+    private struct State {
+        var logons: [UnixCredentials: Remembered] = [:]
+        /// By uid: the sessions, also those whose logon is not remembered.
+        var sessions: [UInt32: [UnixCredentials: UInt64]] = [:]
+    }
+
     private struct Remembered {
         let generation: UInt64
         let logon: Logon
@@ -20,7 +30,7 @@ package final class TokenFactory: Sendable {
 
     private let accounts: AccountStore
     private let sessions: LogonSessions
-    private let remembered = Mutex<[UnixCredentials: Remembered]>([:])
+    private let remembered = Mutex(State())
 
     package init(accounts: AccountStore, sessions: LogonSessions) {
         self.accounts = accounts
@@ -35,38 +45,53 @@ package final class TokenFactory: Sendable {
     /// Equal credentials share one session and one token until the accounts change or the session ends.
     /// After a change the session goes on with a new token, as long as the credentials stand for the same
     /// user; tokens that were given out stay as they are.
+    ///
+    /// - Throws: `tooManySessions` for a set of groups beyond those that a user other than root may have.
     package func logon(_ credentials: UnixCredentials) throws(LogonError) -> Logon {
         let directory = accounts.directory
-        let earlier = remembered.withLock { $0[credentials] }
+        let earlier = remembered.withLock { $0.logons[credentials] }
         if let earlier, earlier.generation == directory.generation,
             sessions.isAlive(earlier.logon.session.id)
         {
             return earlier.logon
         }
         let recipe = UnixLogonRecipe(credentials, directory)
-        return try remembered.withLock { remembered throws(LogonError) in
+        return try remembered.withLock { state throws(LogonError) in
             // Somebody else may have been quicker.
-            let known = remembered[credentials]
+            let known = state.logons[credentials]
             if let known, known.generation == directory.generation,
                 sessions.isAlive(known.logon.session.id)
             {
                 return known.logon
             }
-            let session =
-                known.flatMap { sessions.session($0.logon.session.id) }.flatMap {
-                    $0.user == recipe.user ? $0 : nil
-                } ?? sessions.begin(user: recipe.user, kind: .unix)
+            let session = try session(of: recipe.user, credentials, &state.sessions)
             let logon = Logon(
                 session: session, token: try recipe.token(in: session), credentials: credentials)
-            if remembered.count >= Self.maximumRemembered, known == nil {
-                remembered = remembered.filter { sessions.isAlive($0.value.logon.session.id) }
-                if remembered.count >= Self.maximumRemembered, let any = remembered.keys.first {
-                    remembered[any] = nil
+            if state.logons.count >= Self.maximumRemembered, known == nil {
+                state.logons = state.logons.filter { sessions.isAlive($0.value.logon.session.id) }
+                if state.logons.count >= Self.maximumRemembered, let any = state.logons.keys.first {
+                    state.logons[any] = nil
                 }
             }
-            remembered[credentials] = Remembered(generation: directory.generation, logon: logon)
+            state.logons[credentials] = Remembered(generation: directory.generation, logon: logon)
             return logon
         }
+    }
+
+    /// The session of these credentials, a new one if they have none of this user.
+    private func session(
+        of user: SID, _ credentials: UnixCredentials, _ known: inout [UInt32: [UnixCredentials: UInt64]]
+    ) throws(LogonError) -> LogonSession {
+        var own = known[credentials.uid] ?? [:]
+        if let session = own[credentials].flatMap(sessions.session), session.user == user { return session }
+        if own[credentials] == nil, own.count >= Self.largestCountPerUser, !credentials.isRoot {
+            own = own.filter { sessions.isAlive($0.value) }
+            guard own.count < Self.largestCountPerUser else { throw .tooManySessions(uid: credentials.uid) }
+        }
+        let session = sessions.begin(user: user, kind: .unix)
+        own[credentials] = session.id
+        known[credentials.uid] = own
+        return session
     }
 
     /// A new logon of a user whose password was said, in a session of its own.

@@ -17,10 +17,13 @@ struct AuditRecord: Decodable {
     let call: String?
     let path: String?
     let pathHex: String?
+    let pathLength: Int?
     let target: String?
     let targetHex: String?
+    let targetLength: Int?
     let object: String?
     let objectHex: String?
+    let objectLength: Int?
     let outcome: String?
     let wanted: [String]?
     let refused: [String]?
@@ -84,11 +87,17 @@ struct AuditRecord: Decodable {
         }
     }
 
+    private static func cut(_ length: Int?) -> String { length.map { "… (\($0) bytes)" } ?? "" }
+
     private var details: String {
         var words: [String] = []
         if let call { words.append(call) }
-        if let place = path ?? object { words.append(place) }
-        if let target { words.append("to " + target) }
+        if let path {
+            words.append(path + Self.cut(pathLength))
+        } else if let object {
+            words.append(object + Self.cut(objectLength))
+        }
+        if let target { words.append("to " + target + Self.cut(targetLength)) }
         if let outcome { words.append(outcome) }
         if let change { words.append(change) }
         if let privileges { words.append(privileges.joined(separator: ", ")) }
