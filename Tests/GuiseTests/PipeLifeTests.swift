@@ -171,6 +171,32 @@ struct PipeLifeTests {
         }
     }
 
+    @Test("who waits is not sent to another server of a process that the authority has lost")
+    func lostTogether() throws {
+        try onPipes { (scene) throws in
+            let second = try scene.stage.serve(try scene.stage.service("second"), name: "second")
+            let server = try second.client(scene.alice)
+            for name in ["pipe", "PIPE"] {
+                #expect(try server.ask("pipe-serve \(name) instances 2 \(PipeScene.open)").value != nil)
+            }
+            for _ in 0..<2 { #expect(try scene.hers.ask("pipe-open pipe").number != nil) }
+            try scene.his.send("pipe-open pipe forever")
+            try eventually("one to wait") { try waiting(scene) == 1 }
+            _ = try server.ask("pipe-cut")
+            #expect(try scene.his.reply().thrown == "notFound")
+            #expect(try scene.server.ask("pipe-serve pipe message first").value != nil)
+        }
+    }
+
+    @Test("a server that can be sent nothing serves no longer")
+    func deaf() throws {
+        try onPipes { (scene) throws in
+            _ = try scene.server.ask("pipe-serve pipe \(PipeScene.open)")
+            _ = try scene.server.ask("pipe-deafen pipe")
+            try eventually("the pipe to be gone") { try scene.hers.ask("pipe-open pipe").thrown == "notFound" }
+        }
+    }
+
     @Test("a server that closes keeps the clients it has, and the name lasts as long as they do")
     func closing() throws {
         try onPipes { (scene) throws in

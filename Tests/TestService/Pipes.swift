@@ -51,6 +51,20 @@ extension Session {
             return .value("\(made)")
         case "pipe-unserve":
             Pipes.servers.withLock { _ = $0.removeValue(forKey: words[1]) }
+        case "pipe-deafen":
+            // Nothing can be sent on the server's channel any more.
+            let server = Pipes.servers.withLock { $0[words[1]]! }
+            shutdown(server.fileDescriptor.rawValue, Int32(SHUT_RD))
+        case "pipe-cut":
+            // The process lives on, and its connections to the authority do not.
+            for number in Int32(3)..<1024 {
+                var name = [CChar](repeating: 0, count: 128)
+                guard guise_unix_peer_name(number, &name, name.count - 1) > 0,
+                    String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+                        .hasSuffix("guise.sock")
+                else { continue }
+                shutdown(number, Int32(SHUT_RDWR))
+            }
         case "pipe-close":
             Pipes.servers.withLock { $0[words[1]] }?.close()
         case "pipe-accept":

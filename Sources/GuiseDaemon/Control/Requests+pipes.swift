@@ -163,12 +163,17 @@ extension Requests {
     /// The process is gone, and with it what it served.
     func forgetPipes(_ client: ControlClient) {
         var touched = pipes.servers(of: client)
+        // All of them first: whoever waits must not be sent to another one of the same process.
+        for server in touched { pipes.close(server) }
         for server in client.instances.values {
             server.instances = 0
             touched.append(server)
         }
         client.instances = [:]
-        for server in touched { end(server) }
+        var settled: Set<ObjectIdentifier> = []
+        for server in touched where settled.insert(ObjectIdentifier(server.pipe)).inserted {
+            settle(server.pipe)
+        }
     }
 
     private func end(_ server: PipeServer) {
