@@ -191,9 +191,11 @@ extension Requests {
     }
 
     func closeCapture(_ request: WireCloseCapture, _ client: ControlClient) -> WireResponse.OneOf_Body {
+        // Before the instance goes to the next client, who may need the room.
+        if !request.instanceOnly, let captured = client.captures.removeValue(forKey: request.capture) {
+            release(captured)
+        }
         if let server = client.instances.removeValue(forKey: request.capture) { release(server) }
-        guard !request.instanceOnly else { return .done(.init()) }
-        if let captured = client.captures.removeValue(forKey: request.capture) { release(captured) }
         return .done(.init())
     }
 
