@@ -305,10 +305,21 @@ extension Requests {
             server.instances -= 1
             server.client.instances[number] = nil
             _ = closeCapture(.with { $0.capture = number }, server.client)
-            // Full, or closed at the other end, which will be told as well.
-            server.isBlocked = true
-            pipes.watch(server)
-            return false
+            switch error {
+            case .system(EAGAIN):
+                server.isBlocked = true
+                pipes.watch(server)
+                return false
+            case .closed:
+                // Shut both ways it tells of its end, whichever way the other side has shut.
+                server.isBlocked = true
+                _ = shutdown(server.channel, Int32(SHUT_RDWR))
+                return false
+            case .system(let errno):
+                throw Refused(.limit, "the server cannot be sent a client: \(errnoText(errno))")
+            case .malformed:
+                throw Refused(.limit, "the client does not fit in one message")
+            }
         }
     }
 
