@@ -247,19 +247,22 @@ struct PipeLifeTests {
             // Nobody closes another's server.
             #expect(try scene.his.ask("pipe-forge close 50").value != nil)
             #expect(try scene.his.ask("pipe-open all").number != nil)
-            // The thread of another process, which acts as alice, is no use to bob; nor one that does not exist.
+            // The handle by which another process acts as alice is no use to bob; nor one that does not exist.
             let acting = try scene.service.client(scene.alice)
             _ = try acting.ask("impersonate")
-            let thread = try #require(try acting.ask("ids").value?.split(separator: "/").last)
-            for named in [String(thread), "1", "0", "4294967295"] {
-                #expect(try scene.his.ask("pipe-forge open alices \(named)").thrown == "accessDenied")
+            for handle in ["1", "2", "3", "0", "18446744073709551615"] {
+                #expect(try scene.his.ask("pipe-forge open alices \(handle)").thrown == "accessDenied")
             }
             for wrong in ["open all 0 nothing", "open all 0 no-level"] {
                 #expect(try scene.his.ask("pipe-forge \(wrong)").thrown == "invalid")
             }
             let second = try scene.stage.serve(try scene.stage.service("second"), name: "second")
             let other = try second.client(scene.bob)
-            #expect(try other.ask("pipe-forge open alices \(thread)").thrown == "accessDenied")
+            for handle in 1...3 {
+                #expect(try other.ask("pipe-forge open alices \(handle)").thrown == "accessDenied")
+                // Nor are they any to a connection of the same process that did not attach.
+                #expect(try scene.server.ask("pipe-forge open alices \(handle)").thrown == "accessDenied")
+            }
             // A thread that acts as a client reaches no control socket of its own to ask by.
             _ = try acting.ask("pipe-forge open alices 0").thrown
             #expect(try acting.ask("pipe-open alices").number != nil)

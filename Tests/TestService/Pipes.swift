@@ -154,7 +154,7 @@ extension Pipes {
                 _ = try client.call(.pipeClose(.with { $0.server = number }))
             }
         case "open":
-            // open NAME THREAD [nothing]
+            // open NAME HANDLE [nothing]
             _ = try client.call(
                 .pipeOpen(
                     .with {
@@ -162,7 +162,7 @@ extension Pipes {
                         $0.read = !words.contains("nothing")
                         $0.write = $0.read
                         $0.level = words.contains("no-level") ? .unspecified : .delegation
-                        $0.thread = UInt32(words[3])!
+                        $0.handle = UInt64(words[3])!
                     }))
         default: return .errno(ENOTSUP)
         }

@@ -71,7 +71,12 @@ public enum NamedPipe {
         quality: SecurityQualityOfService = SecurityQualityOfService(),
         timeout: Duration? = .zero, runtimeDirectory: String? = nil
     ) throws(GuiseError) -> Connection {
-        let client = try AuthorityClient.ofProcess(runtimeDirectory: runtimeDirectory)
+        let authority = Authority.current
+        let handle = try ThreadIdentity.handle(in: authority)
+        let client =
+            if let authority { authority.client } else {
+                try AuthorityClient.ofProcess(runtimeDirectory: runtimeDirectory)
+            }
         let request = WirePipeOpen.with {
             $0.name = name
             $0.read = access.contains(.read)
@@ -80,7 +85,7 @@ public enum NamedPipe {
             $0.dynamicTracking = quality.tracking == .dynamic
             $0.effectiveOnly = quality.isEffectiveOnly
             $0.wait = timeout.map { $0 > .zero } ?? true
-            $0.thread = UInt32(bitPattern: guise_gettid())
+            $0.handle = handle
         }
         var (body, descriptor) = try client.exchange(.pipeOpen(request))
         if case .pipeWaiting = body, let channel = descriptor {

@@ -44,6 +44,7 @@ extension NamedPipe {
                 throw .invalid("maximumInstances: must be from 1 to 254, or NamedPipe.unlimitedInstances")
             }
             self.authority = if let authority { authority } else { try .required() }
+            let handle = try ThreadIdentity.handle(in: self.authority)
             let request = WirePipeCreate.with {
                 $0.name = name
                 $0.messages = mode == .message
@@ -56,7 +57,7 @@ extension NamedPipe {
                 $0.maximumInstances = UInt32(maximumInstances)
                 $0.first = isFirst
                 if let securityDescriptor { $0.binary = .init(securityDescriptor.bytes) }
-                $0.thread = UInt32(bitPattern: guise_gettid())
+                $0.handle = handle
             }
             let (body, descriptor) = try self.authority.client.exchange(.pipeCreate(request))
             guard case .pipeCreated(let created) = body, let descriptor else {

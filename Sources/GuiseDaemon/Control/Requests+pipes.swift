@@ -22,27 +22,21 @@ extension Requests {
         return pipe
     }
 
-    /// As whom a request of a thread is decided: the thread's client where it impersonates, by the same table as where
-    /// it connects a socket, else the process.
+    /// As whom a request is decided: the client whose handle the thread acts by, by the same table as where it connects
+    /// a socket, else the process.
     ///
-    /// The thread is the caller's own saying. Whatever thread of the process it names, it can have become itself by one
-    /// store to its memory.
-    private func bearer(_ client: ControlClient, thread: UInt32) throws(Refused) -> Bearer {
+    /// The handle is the caller's own saying: any of its threads could act by it. What the thread's memory says is not
+    /// asked, since to read it can take as long as the caller likes. Handles are those of the connection that attached:
+    /// neither another process nor a later program of this one has it.
+    private func bearer(_ client: ControlClient, handle number: UInt64) throws(Refused) -> Bearer {
         let logon = try logon(client)
-        let tid = Int32(bitPattern: thread)
-        let identity: EffectiveIdentity?
-        if let service = context.processes.service(of: client.identity) {
-            identity = service.identity(ofThread: tid)
-        } else {
-            identity = context.processes.attachment(of: client.identity)?.identity(ofThread: tid)
-        }
-        let bearer: Bearer
-        switch identity {
-        case .client(let handle, _): bearer = .of(handle, in: logon)
-        case .process, nil: bearer = .of(logon)
-        case .unknown:
-            throw Refused(
-                .accessDenied, "the thread acts under an identity that is gone; call revertToSelf()")
+        var bearer = Bearer.of(logon)
+        if number != 0 {
+            guard let handle = client.attachment?.handle(number) else {
+                throw Refused(
+                    .accessDenied, "the thread acts under an identity that is gone; call revertToSelf()")
+            }
+            bearer = .of(handle, in: logon)
         }
         guard bearer.limit == .anonymous || context.sessions.isAlive(bearer.token.logonSession) else {
             throw Refused(.accessDenied, "the logon session of \(bearer.token.user) has ended")
@@ -52,14 +46,14 @@ extension Requests {
 
     private func require(
         _ rights: AccessMask<FileKind>, on pipe: NamedPipe, for bearer: Bearer, _ deed: String,
-        _ client: ControlClient, thread: UInt32
+        _ client: ControlClient
     ) throws(Refused) {
         let trail = DecisionTrail()
         let isAllowed = pipe.descriptor.bytes.withUnsafeBytes {
             (try? trail.isAllowed($0, rights, bearer.token, object: nil)) == true
         }
         var event = event(.accessAudited, client)
-        (event.user, event.thread) = (bearer.token.user, Int32(bitPattern: thread))
+        event.user = bearer.token.user
         (event.call, event.path) = (deed, Array(pipe.name.path.utf8))
         context.audit.record(trail, as: event)
         guard isAllowed else {
@@ -83,7 +77,7 @@ extension Requests {
         guard let direction = NamedPipe.Direction(request.direction),
             (1...NamedPipe.unlimited).contains(Int(request.maximumInstances))
         else { throw Refused(.badRequest, "say a direction, and 1 to 255 instances") }
-        let bearer = try bearer(client, thread: request.thread)
+        let bearer = try bearer(client, handle: request.handle)
         guard !bearer.token.isAnonymous else {
             throw Refused(.accessDenied, "Anonymous serves no pipes")
         }
@@ -93,8 +87,7 @@ extension Requests {
                 throw Refused(.alreadyExists, "somebody serves the pipe \(quoted(name.text)) already")
             }
             try require(
-                [.createPipeInstance, direction.serverRights], on: known, for: bearer, "PipeCreate", client,
-                thread: request.thread)
+                [.createPipeInstance, direction.serverRights], on: known, for: bearer, "PipeCreate", client)
             guard known.hasMessages == request.messages, known.direction == direction,
                 known.maximumInstances == request.maximumInstances
             else {
@@ -216,11 +209,11 @@ extension Requests {
         guard request.read || request.write, let level = ImpersonationLevel(request.level) else {
             throw Refused(.badRequest, "open a pipe to read, to write or both, and at a level")
         }
-        let bearer = try bearer(client, thread: request.thread)
+        let bearer = try bearer(client, handle: request.handle)
         var rights: AccessMask<FileKind> = []
         if request.read { rights.insert(.readData) }
         if request.write { rights.insert(.writeData) }
-        try require(rights, on: pipe, for: bearer, "PipeOpen", client, thread: request.thread)
+        try require(rights, on: pipe, for: bearer, "PipeOpen", client)
         guard !request.read || pipe.direction != .inbound, !request.write || pipe.direction != .outbound
         else {
             throw Refused(
