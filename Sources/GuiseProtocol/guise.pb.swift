@@ -2189,6 +2189,9 @@ package nonisolated struct WirePipeOpen: Sendable {
 
   package var handle: UInt64 = 0
 
+  /// a SID: only to servers of this user; empty: whoever serves
+  package var server: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -2287,6 +2290,7 @@ package nonisolated struct WirePipeView: Sendable {
   /// Clears the value of `owner`. Subsequent reads from it will return its default value.
   package mutating func clearOwner() {self._owner = nil}
 
+  /// empty also for one of more than 16,384 bytes
   package var sddl: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -5701,7 +5705,7 @@ nonisolated extension WirePipeCreated: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WirePipeOpen: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PipeOpen"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}read\0\u{1}write\0\u{1}level\0\u{3}dynamic_tracking\0\u{3}effective_only\0\u{1}wait\0\u{1}handle\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}read\0\u{1}write\0\u{1}level\0\u{3}dynamic_tracking\0\u{3}effective_only\0\u{1}wait\0\u{1}handle\0\u{1}server\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5717,6 +5721,7 @@ nonisolated extension WirePipeOpen: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 6: try { try decoder.decodeSingularBoolField(value: &self.effectiveOnly) }()
       case 7: try { try decoder.decodeSingularBoolField(value: &self.wait) }()
       case 8: try { try decoder.decodeSingularUInt64Field(value: &self.handle) }()
+      case 9: try { try decoder.decodeSingularStringField(value: &self.server) }()
       default: break
       }
     }
@@ -5747,6 +5752,9 @@ nonisolated extension WirePipeOpen: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.handle != 0 {
       try visitor.visitSingularUInt64Field(value: self.handle, fieldNumber: 8)
     }
+    if !self.server.isEmpty {
+      try visitor.visitSingularStringField(value: self.server, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5759,6 +5767,7 @@ nonisolated extension WirePipeOpen: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.effectiveOnly != rhs.effectiveOnly {return false}
     if lhs.wait != rhs.wait {return false}
     if lhs.handle != rhs.handle {return false}
+    if lhs.server != rhs.server {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -188,12 +188,68 @@ struct PipeLifeTests {
         }
     }
 
+    @Test("who has no descriptors left is told so, and loses neither the authority nor an instance")
+    func starving() throws {
+        try onPipes { (scene) throws in
+            _ = try scene.server.ask("pipe-serve pipe instances 1 \(PipeScene.open)")
+            #expect(try scene.server.ask("pipe-starve pipe-open pipe").line.contains("Too many open files"))
+            #expect(try scene.server.ask("pipe-accept pipe").value != nil)
+            _ = try scene.server.ask("pipe-hang-up")
+            let end = try #require(try scene.hers.ask("pipe-open pipe").number)
+            #expect(try scene.server.ask("pipe-starve pipe-accept pipe").line.contains("Too many open files"))
+            #expect(try scene.hers.ask("receive \(end)").value == "(end)")
+            #expect(try scene.hers.ask("pipe-open pipe timeout 5000").number != nil)
+            _ = try scene.server.ask("pipe-accept pipe")
+            #expect(try scene.server.acting("token").value == "alice impersonation")
+        }
+    }
+
+    @Test("a client goes to the server that it names and to no other, and keeps nobody else waiting")
+    func namedServer() throws {
+        try onPipes { (scene) throws in
+            let second = try scene.stage.serve(try scene.stage.service("second"), name: "second")
+            let other = try second.client(scene.alice)
+            let (files, seconds) = (scene.service.account.sid, second.account.sid)
+            _ = try scene.server.ask("pipe-serve pipe instances 2 \(PipeScene.open)")
+            #expect(try scene.hers.ask("pipe-open pipe server \(seconds)").thrown == "accessDenied")
+            _ = try other.ask("pipe-serve pipe instances 2")
+            for _ in 0..<2 {
+                let end = try #require(try scene.hers.ask("pipe-open pipe server \(seconds)").number)
+                #expect(try scene.hers.ask("pipe-server \(end)").value == "\(second.pid) \(seconds)")
+            }
+            // The first in the queue cannot have what the second can.
+            _ = try other.ask("pipe-close pipe")
+            try scene.hers.send("pipe-open pipe forever server \(seconds)")
+            try eventually("one to wait") { try waiting(scene) == 1 }
+            try scene.his.send("pipe-open pipe forever server \(files)")
+            try eventually("two to wait") { try waiting(scene) == 2 }
+            _ = try other.ask("pipe-accept pipe")
+            _ = try other.ask("pipe-hang-up")
+            #expect(try scene.his.reply().number != nil)
+            #expect(try waiting(scene) == 1)
+        }
+    }
+
+    @Test("a descriptor that would fill the list is no pipe's")
+    func largeDescriptor() throws {
+        try onPipes { (scene) throws in
+            let entries = (0..<400).map { "(A;;FA;;;S-1-5-21-1-2-3-\($0))" }.joined()
+            #expect(try scene.server.ask("pipe-serve pipe sddl D:\(entries)").thrown == "limitReached")
+            _ = try scene.server.ask("pipe-serve pipe sddl D:(A;;FA;;;BA)")
+            #expect(
+                try scene.stage.run([product("sd"), "set", #"\\.\pipe\pipe"#, "D:\(entries)"]).status == 1)
+            #expect(try view(scene)?.sddl.contains("(A;;FA;;;BA)") == true)
+        }
+    }
+
     @Test("a server that can be sent nothing serves no longer")
     func deaf() throws {
         try onPipes { (scene) throws in
             _ = try scene.server.ask("pipe-serve pipe \(PipeScene.open)")
             _ = try scene.server.ask("pipe-deafen pipe")
-            try eventually("the pipe to be gone") { try scene.hers.ask("pipe-open pipe").thrown == "notFound" }
+            try eventually("the pipe to be gone") {
+                try scene.hers.ask("pipe-open pipe").thrown == "notFound"
+            }
         }
     }
 

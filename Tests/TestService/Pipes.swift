@@ -51,6 +51,17 @@ extension Session {
             return .value("\(made)")
         case "pipe-unserve":
             Pipes.servers.withLock { _ = $0.removeValue(forKey: words[1]) }
+        case "pipe-starve":
+            // No more descriptors for a command.
+            var before = rlimit()
+            let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+            getrlimit(resource, &before)
+            let next = dup(0)
+            close(next)
+            var none = rlimit(rlim_cur: rlim_t(next), rlim_max: before.rlim_max)
+            setrlimit(resource, &none)
+            defer { setrlimit(resource, &before) }
+            return perform(Array(words[1...]))
         case "pipe-deafen":
             // Nothing can be sent on the server's channel any more.
             let server = Pipes.servers.withLock { $0[words[1]]! }
@@ -88,7 +99,7 @@ extension Session {
         case "own-privileges":
             return .value(try currentToken().privileges.map(\.name).sorted().joined(separator: ","))
         case "pipe-open":
-            // pipe-open NAME [read|write] [LEVEL] [dynamic] [effective] [timeout MS|forever]
+            // pipe-open NAME [read|write] [LEVEL] [dynamic] [effective] [timeout MS|forever] [server SID]
             var quality = SecurityQualityOfService()
             quality.level = words.compactMap { ImpersonationLevel(word: $0) }.first ?? .impersonation
             if has("dynamic") { quality.tracking = .dynamic }
@@ -96,7 +107,8 @@ extension Session {
             let made = try NamedPipe.connect(
                 to: words[1], access: has("read") ? .read : has("write") ? .write : .readWrite,
                 quality: quality,
-                timeout: has("forever") ? nil : .milliseconds(number(after: "timeout") ?? 0))
+                timeout: has("forever") ? nil : .milliseconds(number(after: "timeout") ?? 0),
+                server: words.firstIndex(of: "server").map { SID(words[$0 + 1])! })
             Pipes.opened.withLock { $0[made.fileDescriptor.rawValue] = made }
             return .value("\(made.fileDescriptor.rawValue)")
         case "pipe-open-many":

@@ -8,6 +8,10 @@ import GuiseProtocol
 extension Requests {
     /// The most clients of one user that wait for an instance of a pipe.
     private static let largestWaitingCountPerUser = 256
+    /// The most bytes of a pipe's descriptor.
+    private static let largestDescriptor = 8192
+    /// The most bytes of a descriptor's text that a list shows.
+    private static let largestListedText = 16_384
 
     /// The pipe that a path of the form `\\.\pipe\NAME` names; nil for any other path.
     func pipe(at path: String) throws(Refused) -> NamedPipe? {
@@ -142,10 +146,21 @@ extension Requests {
                         .allow(.everyone, FileKind.genericMapping.read),
                     ]))
             }
-            return try .inheriting(parent: nil, creator: wanted, isContainer: false, token: token)
+            return try Self.bounded(
+                .inheriting(parent: nil, creator: wanted, isContainer: false, token: token))
+        } catch let refused as Refused {
+            throw refused
         } catch {
             throw Refused(.badRequest, "the pipe cannot have this descriptor: \(error)")
         }
+    }
+
+    /// A descriptor that a pipe may have: the authority keeps it, and shows it with many others.
+    static func bounded(_ descriptor: SecurityDescriptor) throws(Refused) -> SecurityDescriptor {
+        guard descriptor.bytes.count <= largestDescriptor else {
+            throw Refused(.limit, "a pipe's descriptor has at most \(largestDescriptor) bytes")
+        }
+        return descriptor
     }
 
     func closePipe(_ request: WirePipeClose, _ client: ControlClient) -> WireResponse.OneOf_Body {
@@ -209,6 +224,10 @@ extension Requests {
         guard request.read || request.write, let level = ImpersonationLevel(request.level) else {
             throw Refused(.badRequest, "open a pipe to read, to write or both, and at a level")
         }
+        let server = SID(request.server)
+        guard server != nil || request.server.isEmpty else {
+            throw Refused(.badRequest, "\(quoted(request.server)) is no SID of a server")
+        }
         let bearer = try bearer(client, handle: request.handle)
         var rights: AccessMask<FileKind> = []
         if request.read { rights.insert(.readData) }
@@ -221,11 +240,16 @@ extension Requests {
                 "the pipe \(quoted(pipe.name.text)) is \(pipe.direction): clients \(pipe.direction == .inbound ? "write" : "read") only"
             )
         }
+        guard server == nil || pipe.servers.contains(where: { $0.user == server }) else {
+            throw Refused(
+                .accessDenied, "the pipe \(quoted(pipe.name.text)) is served, but not by \(request.server)")
+        }
         let quality = SecurityQualityOfService(
             level: min(bearer.limit, level), tracking: request.dynamicTracking ? .dynamic : .static,
             isEffectiveOnly: request.effectiveOnly)
         let opening = PipeOpening(
-            client: try opener(bearer, quality, client), mayRead: request.read, mayWrite: request.write)
+            client: try opener(bearer, quality, client), server: server, mayRead: request.read,
+            mayWrite: request.write)
         if let (body, descriptor) = try connect(opening, to: pipe) {
             return .with(body, descriptor: descriptor)
         }
@@ -256,7 +280,7 @@ extension Requests {
     private func connect(
         _ opening: PipeOpening, to pipe: NamedPipe
     ) throws(Refused) -> (WireResponse.OneOf_Body, descriptor: Int32)? {
-        while let server = pipe.free {
+        while let server = pipe.free(of: opening.server) {
             let (clients, servers) = try pipes.pairs.take(messages: pipe.hasMessages)
             defer { close(servers) }
             if !opening.mayRead { _ = shutdown(clients, Int32(SHUT_RD)) }
@@ -332,21 +356,25 @@ extension Requests {
         return .with(.pipeWaiting(.init()), descriptor: theirs)
     }
 
-    /// Gives those who wait, in their order, what instances there are.
+    /// Gives those who wait, in their order, what instances there are. Who waits for another server than those that
+    /// have one is passed over.
     private func serveWaiting(_ pipe: NamedPipe) {
-        while let waiter = pipe.waiting.first {
-            guard !waiter.isGone else {
-                pipe.waiting.removeFirst()
-                continue
+        var index = 0
+        while index < pipe.waiting.count, pipe.free(of: nil) != nil {
+            let waiter = pipe.waiting[index]
+            if !waiter.isGone {
+                do throws(Refused) {
+                    guard let (body, descriptor) = try connect(waiter.opening, to: pipe) else {
+                        index += 1
+                        continue
+                    }
+                    waiter.answer(body, descriptor: descriptor)
+                    close(descriptor)
+                } catch {
+                    waiter.answer(.refusal(error.wire))
+                }
             }
-            do throws(Refused) {
-                guard let (body, descriptor) = try connect(waiter.opening, to: pipe) else { return }
-                waiter.answer(body, descriptor: descriptor)
-                close(descriptor)
-            } catch {
-                waiter.answer(.refusal(error.wire))
-            }
-            pipe.waiting.removeFirst()
+            pipe.waiting.remove(at: index)
         }
     }
 
@@ -365,6 +393,7 @@ extension Requests {
                 context: AccessContext(isSessionAlive: isAlive))
             let isShown = decision?.isAllowed == true
             if isShown { view.sddl = try pipe.descriptor.shown(to: logon.token.token).sddl(domain: domain) }
+            if view.sddl.utf8.count > Self.largestListedText { view.sddl = "" }
             // What a name adds is not known yet.
             guard page.add(view, size: ControlPacket.size(of: view) + 512) else { break }
             owners.append(isShown ? pipe.descriptor.owner : nil)
