@@ -54,9 +54,10 @@ ssize_t guise_packet_receive(int socket, void *out, size_t capacity, struct guis
     packet->sender_pid = 0;
     packet->count = 0;
     packet->damaged = false;
+    packet->lost = false;
     ssize_t got = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
     if (got < 0) return -errno;
-    if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) packet->damaged = true;
+    if (message.msg_flags & MSG_TRUNC) packet->damaged = true;
     for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h)) {
         if (h->cmsg_level != SOL_SOCKET) continue;
         if (h->cmsg_type == SCM_CREDENTIALS && h->cmsg_len >= CMSG_LEN(sizeof(struct ucred))) {
@@ -69,6 +70,10 @@ ssize_t guise_packet_receive(int socket, void *out, size_t capacity, struct guis
                 memcpy(&packet->descriptors[packet->count++], CMSG_DATA(h) + i * sizeof(int), sizeof(int));
             if (packet->count > 1) packet->damaged = true;
         }
+    }
+    if (message.msg_flags & MSG_CTRUNC) {
+        if (packet->count == 0 && !packet->damaged) packet->lost = true;
+        else packet->damaged = true;
     }
     return got;
 }

@@ -87,9 +87,12 @@ final class IdentityExecutor: TaskExecutor {
 
     /// The body whose task the calling thread runs; 0 for none.
     @inline(__always)
-    static var currentBody: UInt64 {
-        guard let executor = guise_task_executor() else { return 0 }
-        return executor.load(fromByteOffset: TaskMark.offset, as: TaskMark.self).body
+    static var currentBody: UInt64 { currentMark?.body ?? 0 }
+
+    /// The mark of the body whose task the calling thread runs.
+    @inline(__always)
+    static var currentMark: TaskMark? {
+        guise_task_executor()?.load(fromByteOffset: TaskMark.offset, as: TaskMark.self)
     }
 
     /// The first word of every object of this class.

@@ -68,25 +68,30 @@ package final class AuthorityClient: Sendable {
         _ body: WireRequest.OneOf_Body, descriptor: Int32? = nil
     ) throws(GuiseError) -> (body: WireResponse.OneOf_Body, descriptor: Int32?) {
         try checkAlive()
-        let result = requests.withLock { last -> Result<(WireResponse, Int32?), ControlPacket.Failure> in
+        let result = requests.withLock {
+            last -> Result<
+                ControlPacket.Received<WireResponse>, ControlPacket.Failure
+            > in
             last += 1
             do throws(ControlPacket.Failure) {
                 try ControlPacket.send(
                     WireRequest.with(id: last, body), descriptor: descriptor, on: socket)
-                let received = try ControlPacket.receive(WireResponse.self, from: socket)
+                let received = try ControlPacket.receive(
+                    WireResponse.self, from: socket, mayLoseDescriptor: true)
                 guard received.message.id == last else { throw .malformed }
-                return .success((received.message, received.descriptor))
+                return .success(received)
             } catch {
                 return .failure(error)
             }
         }
         switch result {
-        case .success((let response, let descriptor)):
-            switch response.body {
+        case .success(let received):
+            guard !received.isDescriptorLost else { throw .noDescriptors }
+            switch received.message.body {
             case .refusal(let refusal):
                 throw GuiseError(refusal)
             case .some(let body):
-                return (body, descriptor)
+                return (body, received.descriptor)
             case nil:
                 throw .authorityFailed("the authority sent an empty response")
             }
@@ -162,18 +167,21 @@ extension AuthorityClient {
     /// has the same credentials, since the authority goes by those it had when it connected.
     static func ofProcess(runtimeDirectory: String?) throws(GuiseError) -> AuthorityClient {
         if let current = Authority.current { return current.client }
-        var groups = [gid_t](repeating: 0, count: 256)
+        var groups = [gid_t](repeating: 0, count: Int(max(0, getgroups(0, nil))))
         let count = getgroups(Int32(groups.count), &groups)
         let user = [geteuid(), getegid()] + groups.prefix(Int(max(0, count)))
-        let known = kept.withLock { kept in
-            kept.flatMap { one in
-                one.client.isUsable && one.runtimeDirectory == runtimeDirectory && one.user == user
-                    ? one.client : nil
+        let known =
+            count < 0
+            ? nil
+            : kept.withLock { kept in
+                kept.flatMap { one in
+                    one.client.isUsable && one.runtimeDirectory == runtimeDirectory && one.user == user
+                        ? one.client : nil
+                }
             }
-        }
         if let known { return known }
         let made = try AuthorityClient(runtimeDirectory: runtimeDirectory)
-        // Whoever has more groups than that connects anew each time.
+        // Whose groups changed just now connects anew the next time.
         if count >= 0 {
             kept.withLock { $0 = Kept(client: made, runtimeDirectory: runtimeDirectory, user: user) }
         }

@@ -1,3 +1,4 @@
+import Glibc
 import GuiseProtocol
 
 /// Why a call of this module was refused or failed. Every case carries one sentence for a person: what was
@@ -52,6 +53,9 @@ public enum GuiseError: Error, Sendable, Hashable {
     case authorityFailed(String)
     /// A system call failed.
     case system(call: String, errno: Int32)
+
+    /// A descriptor came, and this process may have no more of them (RLIMIT_NOFILE).
+    static let noDescriptors = GuiseError.system(call: "recvmsg", errno: EMFILE)
 
     init(_ refusal: WireRefusal) {
         let text = refusal.message

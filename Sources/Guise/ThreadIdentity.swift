@@ -71,6 +71,29 @@ enum ThreadIdentity {
         store(saved.handle, body: saved.body, capture, thread)
     }
 
+    /// The handle that the calling thread acts by; 0 when it is the process. By the rule that the authority goes by where
+    /// a call of the thread is trapped.
+    ///
+    /// - Throws: ``GuiseError/accessDenied(_:)`` when the thread acts by one of another attachment.
+    static func handle(in authority: Authority?) throws(GuiseError) -> UInt64 {
+        let thread = guise_thread_current()!
+        let mark = IdentityExecutor.currentMark
+        if let slot = thread.pointee.handle {
+            let handle = guise_handle_load(slot)
+            if handle != 0, guise_handle_load(slot + 1) == mark?.body ?? 0 {
+                guard thread.pointee.generation == authority?.generation else { throw gone }
+                return handle
+            }
+        }
+        guard let mark else { return 0 }
+        guard mark.attachment == authority?.tag else { throw gone }
+        return mark.handle
+    }
+
+    private static var gone: GuiseError {
+        .accessDenied("the thread acts under an identity that is gone; call revertToSelf()")
+    }
+
     /// Says in the calling thread's slot what its calls are for; returns what stood there.
     static func declare(_ intent: UInt64, in authority: Authority) throws(GuiseError) -> UInt64 {
         let thread = guise_thread_current()!

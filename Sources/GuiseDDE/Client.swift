@@ -5,7 +5,7 @@ import Guise
 import Synchronization
 
 extension DDE {
-    /// The client's side of a conversation, from ``initiate(_:topic:quality:timeout:runtimeDirectory:)`` until it is let
+    /// The client's side of a conversation, from ``initiate(_:topic:quality:timeout:server:runtimeDirectory:)`` until it is let
     /// go of or terminated. Safe from any task.
     public final class Client: Sendable {
         private let connection: Connection
@@ -14,7 +14,7 @@ extension DDE {
         private struct State {
             var last: UInt64 = 0
             var pending: [UInt64: CheckedContinuation<WireExchange, any Error>] = [:]
-            var links: [UInt64: AsyncStream<Value?>.Continuation] = [:]
+            var links: [UInt64: (updates: AsyncStream<Value?>.Continuation, isWarm: Bool)] = [:]
             var isOver = false
         }
 
@@ -29,16 +29,17 @@ extension DDE {
         ///   - topic: what about.
         ///   - quality: what the service may do with the caller's identity. Below Impersonation most services do nothing.
         ///   - timeout: how long to wait for a place, and for the answer.
+        ///   - server: the user that the service has to run as; nil: anybody.
         /// - Throws: ``DDEError/noSuchTopic(_:)``, ``DDEError/timedOut(_:)``, ``DDEError/transport(_:)``.
         public static func initiate(
             _ service: String, topic: String, quality: SecurityQualityOfService = SecurityQualityOfService(),
-            timeout: Duration = .seconds(5), runtimeDirectory: String? = nil
+            timeout: Duration = .seconds(5), server: SID? = nil, runtimeDirectory: String? = nil
         ) async throws -> Client {
             try DDE.check(topic, "a topic")
             let connection: Connection
             do {
                 connection = try NamedPipe.connect(
-                    to: try DDE.pipe(service), quality: quality, timeout: timeout,
+                    to: try DDE.pipe(service), quality: quality, timeout: timeout, server: server,
                     runtimeDirectory: runtimeDirectory)
             } catch let error as GuiseError { throw DDEError.transport(error) }
             var limit = timeval(tv_sec: 5, tv_usec: 0)
@@ -65,6 +66,7 @@ extension DDE {
             _ item: String, format: String = DDE.plainText, timeout: Duration = .seconds(5)
         ) async throws -> Value {
             try DDE.check(item, "an item")
+            try DDE.check(format: format)
             let answer = try await transact(timeout) {
                 $0.request.item = item
                 $0.request.content.format = format
@@ -105,6 +107,7 @@ extension DDE {
             timeout: Duration = .seconds(5)
         ) async throws -> AsyncStream<Value?> {
             try DDE.check(item, "an item")
+            try DDE.check(format: format)
             let id = state.withLock { state in
                 state.last += 1
                 return state.last
@@ -112,7 +115,7 @@ extension DDE {
             let (stream, continuation) = AsyncStream.makeStream(
                 of: Value?.self, bufferingPolicy: .bufferingNewest(1))
             continuation.onTermination = { [weak self] _ in self?.unlink(id) }
-            state.withLock { $0.links[id] = continuation }
+            state.withLock { $0.links[id] = (continuation, link == .warm) }
             do {
                 try await acknowledged(timeout, id: id) {
                     $0.advise = .with {
@@ -185,8 +188,8 @@ extension DDE {
             }
             // One for a link that was given up meanwhile is nobody's.
             guard let link = state.withLock({ $0.links[exchange.id] }) else { return }
-            guard !update.ended else { return link.finish() }
-            link.yield(update.hasContent ? Value(update.content) : nil)
+            guard !update.ended, link.isWarm || update.hasContent else { return link.updates.finish() }
+            link.updates.yield(link.isWarm ? nil : Value(update.content))
             try? connection.send(
                 .with {
                     $0.id = exchange.id
@@ -217,7 +220,7 @@ extension DDE {
             for one in pending.values {
                 one.resume(throwing: DDEError.terminated("the service ended the conversation"))
             }
-            for link in links.values { link.finish() }
+            for link in links.values { link.updates.finish() }
         }
     }
 }

@@ -95,7 +95,9 @@ extension DDE {
             let id = exchange.id
             switch exchange.body {
             case .request(let item):
-                guard Self.isName(item.item) else { throw DDEError.invalid("no item") }
+                guard Self.isName(item.item), Self.isBounded(item.content) else {
+                    throw DDEError.invalid("no item")
+                }
                 let answer: WireContent
                 do {
                     answer = try value(of: item.item, format: item.content.format)
@@ -106,13 +108,17 @@ extension DDE {
                         $0.content = answer
                     })
             case .poke(let item):
-                guard Self.isName(item.item) else { throw DDEError.invalid("no item") }
+                guard Self.isName(item.item), Self.isBounded(item.content) else {
+                    throw DDEError.invalid("no item")
+                }
                 try perform(id) { try handler.poke(item.item, Value(item.content), in: self) }
             case .execute(let command):
                 guard command.utf8.count <= DDE.largestCommand else { throw DDEError.invalid("too long") }
                 try perform(id) { try handler.execute(command, in: self) }
             case .advise(let advise):
-                guard Self.isName(advise.item) else { throw DDEError.invalid("no item") }
+                guard Self.isName(advise.item), advise.format.utf8.count <= DDE.largestFormat else {
+                    throw DDEError.invalid("no item")
+                }
                 try perform(id) { try link(id, advise) }
             case .unadvise:
                 state.withLock { _ = $0.links.removeValue(forKey: id) }
@@ -128,6 +134,10 @@ extension DDE {
         }
 
         private static func isName(_ text: String) -> Bool { (1...DDE.largestName).contains(text.utf8.count) }
+
+        private static func isBounded(_ content: WireContent) -> Bool {
+            content.format.utf8.count <= DDE.largestFormat && content.data.count <= DDE.largestData
+        }
 
         private func value(of item: String, format: String) throws -> WireContent {
             try connection.impersonating { try handler.request(item, format: format, in: self).wire }

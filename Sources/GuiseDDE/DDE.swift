@@ -41,6 +41,8 @@ public enum DDE {
     public static let largestName = 240
     /// The most bytes of a command, in UTF-8.
     public static let largestCommand = 32_000
+    /// The most bytes of a format's name, in UTF-8.
+    static let largestFormat = 64
     /// The most links of one conversation.
     public static let largestLinkCount = 64
 
@@ -53,6 +55,12 @@ public enum DDE {
     static func check(_ name: String, _ what: String) throws(DDEError) {
         guard (1...largestName).contains(name.utf8.count), !name.utf8.contains(0) else {
             throw .invalid("\(what) has 1 to \(largestName) bytes")
+        }
+    }
+
+    static func check(format: String) throws(DDEError) {
+        guard (1...largestFormat).contains(format.utf8.count) else {
+            throw .invalid("a format has 1 to \(largestFormat) bytes")
         }
     }
 }
@@ -127,9 +135,10 @@ extension DDE.Value {
 
     var wire: WireContent {
         get throws(DDEError) {
-            guard data.count <= DDE.largestData, (1...64).contains(format.utf8.count) else {
-                throw .invalid("a value has at most \(DDE.largestData) bytes, and a format of 1 to 64")
+            guard data.count <= DDE.largestData else {
+                throw .invalid("a value has at most \(DDE.largestData) bytes")
             }
+            try DDE.check(format: format)
             return .with {
                 $0.format = format
                 $0.data = .init(data)

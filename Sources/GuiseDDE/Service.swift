@@ -9,7 +9,12 @@ extension DDE {
         private let server: NamedPipe.Server
         private let topics: Set<String>
         private let handler: any Handler
-        private let conversations = Mutex<[ObjectIdentifier: Conversation]>([:])
+        private let state = Mutex(State())
+
+        private struct State {
+            var conversations: [ObjectIdentifier: Conversation] = [:]
+            var isClosed = false
+        }
 
         /// Starts serving, on threads of its own: one, and one for each conversation.
         ///
@@ -58,36 +63,58 @@ extension DDE {
             }
         }
 
-        /// nil when there is nothing more to come.
-        private static func next(_ server: NamedPipe.Server) -> Connection? { try? server.accept() }
+        /// nil when there is nothing more to come. Where a client cannot be taken, as without descriptors, the next one
+        /// may be.
+        private static func next(_ server: NamedPipe.Server) -> Connection? {
+            while true {
+                do throws(GuiseError) {
+                    return try server.accept()
+                } catch {
+                    switch error {
+                    case .closed, .authorityLost: return nil
+                    default: Thread.sleep(forTimeInterval: 0.1)
+                    }
+                }
+            }
+        }
 
         private func converse(on connection: Connection) {
             let conversation: Conversation
             do {
                 conversation = try Conversation(connection, topics: topics, handler: handler)
             } catch { return }
-            conversations.withLock { $0[ObjectIdentifier(conversation)] = conversation }
+            let isTaken = state.withLock { state in
+                if !state.isClosed { state.conversations[ObjectIdentifier(conversation)] = conversation }
+                return !state.isClosed
+            }
+            guard isTaken else { return conversation.terminate() }
             Thread.detachNewThread { [weak self] in
                 conversation.run()
-                self?.conversations.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(conversation)) }
+                self?.state.withLock {
+                    _ = $0.conversations.removeValue(forKey: ObjectIdentifier(conversation))
+                }
             }
         }
 
         /// Tells those who asked for it that an item has changed (`DdePostAdvise`): on hot links what it is now, which
         /// the handler is asked for as each of the clients. Changes that follow one another quickly are told as one.
         public func post(_ item: String, of topic: String) {
-            for conversation in conversations.withLock({ Array($0.values) }) {
+            for conversation in state.withLock({ Array($0.conversations.values) }) {
                 conversation.note(item, of: topic)
             }
         }
 
         /// How many conversations there are.
-        public var conversationCount: Int { conversations.withLock { $0.count } }
+        public var conversationCount: Int { state.withLock { $0.conversations.count } }
 
         /// Ends all conversations, and takes no more.
         public func close() {
             server.close()
-            for conversation in conversations.withLock({ Array($0.values) }) { conversation.terminate() }
+            let ended = state.withLock { state in
+                state.isClosed = true
+                return Array(state.conversations.values)
+            }
+            for conversation in ended { conversation.terminate() }
         }
     }
 }

@@ -17,6 +17,8 @@ package enum ControlPacket {
         package let message: Message
         /// The receiver's to close; nil when none came.
         package let descriptor: Int32?
+        /// Whether there was one, and this process may have no more of them.
+        package let isDescriptorLost: Bool
         /// The process that sent it, as the kernel says; 0 when it was not asked to.
         package let sender: Int32
     }
@@ -57,10 +59,13 @@ package enum ControlPacket {
 
     /// Receives a message; `system(EAGAIN)` when the socket does not block and nothing is there.
     ///
-    /// - Parameter discard: is given the descriptors that came with what is no message. To close one can take as long as
-    ///   whoever serves the file behind it likes (FUSE_FLUSH, SO_LINGER).
+    /// - Parameters:
+    ///   - mayLoseDescriptor: whether a message counts whose descriptor did not fit; else it is malformed.
+    ///   - discard: is given the descriptors that came with what is no message. To close one can take as long as
+    ///     whoever serves the file behind it likes (FUSE_FLUSH, SO_LINGER).
     package static func receive<Message: SwiftProtobuf.Message>(
-        _: Message.Type, from socket: Int32, discard: (Int32) -> Void = { close($0) }
+        _: Message.Type, from socket: Int32, mayLoseDescriptor: Bool = false,
+        discard: (Int32) -> Void = { close($0) }
     ) throws(Failure) -> Received<Message> {
         var packet = guise_packet()
         var got = 0
@@ -79,10 +84,11 @@ package enum ControlPacket {
             Array($0.bindMemory(to: Int32.self).prefix(Int(packet.count)))
         }
         do {
-            guard !packet.damaged else { throw Failure.malformed }
+            guard !packet.damaged, mayLoseDescriptor || !packet.lost else { throw Failure.malformed }
             let message = try Message(serializedBytes: bytes)
             return Received(
-                message: message, descriptor: descriptors.first, sender: packet.sender_pid)
+                message: message, descriptor: descriptors.first, isDescriptorLost: packet.lost,
+                sender: packet.sender_pid)
         } catch {
             descriptors.forEach(discard)
             throw .malformed

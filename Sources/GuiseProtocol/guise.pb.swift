@@ -2120,8 +2120,7 @@ package nonisolated struct WirePropagationFailure: Sendable {
   package init() {}
 }
 
-/// Makes a named pipe, or joins its servers; decided with the token of `thread`, the sender's own. The response carries
-/// the channel (SOCK_SEQPACKET) on which clients arrive: each a packet of one Captured, with the server's end.
+/// Makes a named pipe, or joins its servers; decided as for PipeOpen. The response carries the channel (SOCK_SEQPACKET) on which clients arrive: each a packet of one Captured, with the server's end.
 package nonisolated struct WirePipeCreate: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -2147,7 +2146,7 @@ package nonisolated struct WirePipeCreate: Sendable {
   /// instead of sddl
   package var binary: Data = Data()
 
-  package var thread: UInt32 = 0
+  package var handle: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2166,7 +2165,8 @@ package nonisolated struct WirePipeCreated: Sendable {
   package init() {}
 }
 
-/// Opens a pipe as a client; decided with the token of `thread`. The answer is PipeOpened with the client's end, or,
+/// Opens a pipe as a client; decided with the token behind `handle`, by which the thread acts, of the
+/// connection that attached; 0: the process's own. The answer is PipeOpened with the client's end, or,
 /// when every instance is taken and `wait` was said, PipeWaiting with a channel that a Response like this comes on.
 package nonisolated struct WirePipeOpen: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -2187,7 +2187,10 @@ package nonisolated struct WirePipeOpen: Sendable {
 
   package var wait: Bool = false
 
-  package var thread: UInt32 = 0
+  package var handle: UInt64 = 0
+
+  /// a SID: only to servers of this user; empty: whoever serves
+  package var server: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2287,6 +2290,7 @@ package nonisolated struct WirePipeView: Sendable {
   /// Clears the value of `owner`. Subsequent reads from it will return its default value.
   package mutating func clearOwner() {self._owner = nil}
 
+  /// empty also for one of more than 16,384 bytes
   package var sddl: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -5606,7 +5610,7 @@ nonisolated extension WirePropagationFailure: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension WirePipeCreate: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PipeCreate"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}messages\0\u{1}direction\0\u{3}maximum_instances\0\u{1}first\0\u{1}sddl\0\u{1}binary\0\u{1}thread\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}messages\0\u{1}direction\0\u{3}maximum_instances\0\u{1}first\0\u{1}sddl\0\u{1}binary\0\u{1}handle\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5621,7 +5625,7 @@ nonisolated extension WirePipeCreate: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 5: try { try decoder.decodeSingularBoolField(value: &self.first) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.sddl) }()
       case 7: try { try decoder.decodeSingularBytesField(value: &self.binary) }()
-      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.thread) }()
+      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.handle) }()
       default: break
       }
     }
@@ -5649,8 +5653,8 @@ nonisolated extension WirePipeCreate: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if !self.binary.isEmpty {
       try visitor.visitSingularBytesField(value: self.binary, fieldNumber: 7)
     }
-    if self.thread != 0 {
-      try visitor.visitSingularUInt32Field(value: self.thread, fieldNumber: 8)
+    if self.handle != 0 {
+      try visitor.visitSingularUInt64Field(value: self.handle, fieldNumber: 8)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -5663,7 +5667,7 @@ nonisolated extension WirePipeCreate: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.first != rhs.first {return false}
     if lhs.sddl != rhs.sddl {return false}
     if lhs.binary != rhs.binary {return false}
-    if lhs.thread != rhs.thread {return false}
+    if lhs.handle != rhs.handle {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5701,7 +5705,7 @@ nonisolated extension WirePipeCreated: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WirePipeOpen: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PipeOpen"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}read\0\u{1}write\0\u{1}level\0\u{3}dynamic_tracking\0\u{3}effective_only\0\u{1}wait\0\u{1}thread\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}read\0\u{1}write\0\u{1}level\0\u{3}dynamic_tracking\0\u{3}effective_only\0\u{1}wait\0\u{1}handle\0\u{1}server\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5716,7 +5720,8 @@ nonisolated extension WirePipeOpen: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 5: try { try decoder.decodeSingularBoolField(value: &self.dynamicTracking) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self.effectiveOnly) }()
       case 7: try { try decoder.decodeSingularBoolField(value: &self.wait) }()
-      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.thread) }()
+      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.handle) }()
+      case 9: try { try decoder.decodeSingularStringField(value: &self.server) }()
       default: break
       }
     }
@@ -5744,8 +5749,11 @@ nonisolated extension WirePipeOpen: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.wait != false {
       try visitor.visitSingularBoolField(value: self.wait, fieldNumber: 7)
     }
-    if self.thread != 0 {
-      try visitor.visitSingularUInt32Field(value: self.thread, fieldNumber: 8)
+    if self.handle != 0 {
+      try visitor.visitSingularUInt64Field(value: self.handle, fieldNumber: 8)
+    }
+    if !self.server.isEmpty {
+      try visitor.visitSingularStringField(value: self.server, fieldNumber: 9)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -5758,7 +5766,8 @@ nonisolated extension WirePipeOpen: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.dynamicTracking != rhs.dynamicTracking {return false}
     if lhs.effectiveOnly != rhs.effectiveOnly {return false}
     if lhs.wait != rhs.wait {return false}
-    if lhs.thread != rhs.thread {return false}
+    if lhs.handle != rhs.handle {return false}
+    if lhs.server != rhs.server {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

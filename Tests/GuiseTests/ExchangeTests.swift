@@ -125,6 +125,10 @@ struct ExchangeTests {
             let raw = try #require(try scene.his.ask("pipe-open files/dde timeout 1000").number)
             #expect(try scene.his.ask("send \(raw) nonsense").value != nil)
             #expect(try scene.his.ask("receive \(raw)").value == "(end)")
+            for size in [64, 65] {
+                let sent = try scene.his.ask("dde-raw \(size)")
+                #expect(sent.value == (size == 64 ? "answered" : "ended"), "\(size): \(sent)")
+            }
             // One that says nothing does not hold its place for long.
             let silent = try #require(try scene.his.ask("pipe-open files/dde timeout 5000").number)
             #expect(try scene.his.ask("receive \(silent)").value == "(end)")

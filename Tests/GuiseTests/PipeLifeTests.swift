@@ -171,6 +171,88 @@ struct PipeLifeTests {
         }
     }
 
+    @Test("who waits is not sent to another server of a process that the authority has lost")
+    func lostTogether() throws {
+        try onPipes { (scene) throws in
+            let second = try scene.stage.serve(try scene.stage.service("second"), name: "second")
+            let server = try second.client(scene.alice)
+            for name in ["pipe", "PIPE"] {
+                #expect(try server.ask("pipe-serve \(name) instances 2 \(PipeScene.open)").value != nil)
+            }
+            for _ in 0..<2 { #expect(try scene.hers.ask("pipe-open pipe").number != nil) }
+            try scene.his.send("pipe-open pipe forever")
+            try eventually("one to wait") { try waiting(scene) == 1 }
+            _ = try server.ask("pipe-cut")
+            #expect(try scene.his.reply().thrown == "notFound")
+            #expect(try scene.server.ask("pipe-serve pipe message first").value != nil)
+        }
+    }
+
+    @Test("who has no descriptors left is told so, and loses neither the authority nor an instance")
+    func starving() throws {
+        try onPipes { (scene) throws in
+            _ = try scene.server.ask("pipe-serve pipe instances 1 \(PipeScene.open)")
+            #expect(try scene.server.ask("pipe-starve pipe-open pipe").line.contains("Too many open files"))
+            #expect(try scene.server.ask("pipe-accept pipe").value != nil)
+            _ = try scene.server.ask("pipe-hang-up")
+            let end = try #require(try scene.hers.ask("pipe-open pipe").number)
+            #expect(try scene.server.ask("pipe-starve pipe-accept pipe").line.contains("Too many open files"))
+            #expect(try scene.hers.ask("receive \(end)").value == "(end)")
+            #expect(try scene.hers.ask("pipe-open pipe timeout 5000").number != nil)
+            _ = try scene.server.ask("pipe-accept pipe")
+            #expect(try scene.server.acting("token").value == "alice impersonation")
+        }
+    }
+
+    @Test("a client goes to the server that it names and to no other, and keeps nobody else waiting")
+    func namedServer() throws {
+        try onPipes { (scene) throws in
+            let second = try scene.stage.serve(try scene.stage.service("second"), name: "second")
+            let other = try second.client(scene.alice)
+            let (files, seconds) = (scene.service.account.sid, second.account.sid)
+            _ = try scene.server.ask("pipe-serve pipe instances 2 \(PipeScene.open)")
+            #expect(try scene.hers.ask("pipe-open pipe server \(seconds)").thrown == "accessDenied")
+            _ = try other.ask("pipe-serve pipe instances 2")
+            for _ in 0..<2 {
+                let end = try #require(try scene.hers.ask("pipe-open pipe server \(seconds)").number)
+                #expect(try scene.hers.ask("pipe-server \(end)").value == "\(second.pid) \(seconds)")
+            }
+            // The first in the queue cannot have what the second can.
+            _ = try other.ask("pipe-close pipe")
+            try scene.hers.send("pipe-open pipe forever server \(seconds)")
+            try eventually("one to wait") { try waiting(scene) == 1 }
+            try scene.his.send("pipe-open pipe forever server \(files)")
+            try eventually("two to wait") { try waiting(scene) == 2 }
+            _ = try other.ask("pipe-accept pipe")
+            _ = try other.ask("pipe-hang-up")
+            #expect(try scene.his.reply().number != nil)
+            #expect(try waiting(scene) == 1)
+        }
+    }
+
+    @Test("a descriptor that would fill the list is no pipe's")
+    func largeDescriptor() throws {
+        try onPipes { (scene) throws in
+            let entries = (0..<400).map { "(A;;FA;;;S-1-5-21-1-2-3-\($0))" }.joined()
+            #expect(try scene.server.ask("pipe-serve pipe sddl D:\(entries)").thrown == "limitReached")
+            _ = try scene.server.ask("pipe-serve pipe sddl D:(A;;FA;;;BA)")
+            #expect(
+                try scene.stage.run([product("sd"), "set", #"\\.\pipe\pipe"#, "D:\(entries)"]).status == 1)
+            #expect(try view(scene)?.sddl.contains("(A;;FA;;;BA)") == true)
+        }
+    }
+
+    @Test("a server that can be sent nothing serves no longer")
+    func deaf() throws {
+        try onPipes { (scene) throws in
+            _ = try scene.server.ask("pipe-serve pipe \(PipeScene.open)")
+            _ = try scene.server.ask("pipe-deafen pipe")
+            try eventually("the pipe to be gone") {
+                try scene.hers.ask("pipe-open pipe").thrown == "notFound"
+            }
+        }
+    }
+
     @Test("a server that closes keeps the clients it has, and the name lasts as long as they do")
     func closing() throws {
         try onPipes { (scene) throws in
@@ -221,19 +303,22 @@ struct PipeLifeTests {
             // Nobody closes another's server.
             #expect(try scene.his.ask("pipe-forge close 50").value != nil)
             #expect(try scene.his.ask("pipe-open all").number != nil)
-            // The thread of another process, which acts as alice, is no use to bob; nor one that does not exist.
+            // The handle by which another process acts as alice is no use to bob; nor one that does not exist.
             let acting = try scene.service.client(scene.alice)
             _ = try acting.ask("impersonate")
-            let thread = try #require(try acting.ask("ids").value?.split(separator: "/").last)
-            for named in [String(thread), "1", "0", "4294967295"] {
-                #expect(try scene.his.ask("pipe-forge open alices \(named)").thrown == "accessDenied")
+            for handle in ["1", "2", "3", "0", "18446744073709551615"] {
+                #expect(try scene.his.ask("pipe-forge open alices \(handle)").thrown == "accessDenied")
             }
             for wrong in ["open all 0 nothing", "open all 0 no-level"] {
                 #expect(try scene.his.ask("pipe-forge \(wrong)").thrown == "invalid")
             }
             let second = try scene.stage.serve(try scene.stage.service("second"), name: "second")
             let other = try second.client(scene.bob)
-            #expect(try other.ask("pipe-forge open alices \(thread)").thrown == "accessDenied")
+            for handle in 1...3 {
+                #expect(try other.ask("pipe-forge open alices \(handle)").thrown == "accessDenied")
+                // Nor are they any to a connection of the same process that did not attach.
+                #expect(try scene.server.ask("pipe-forge open alices \(handle)").thrown == "accessDenied")
+            }
             // A thread that acts as a client reaches no control socket of its own to ask by.
             _ = try acting.ask("pipe-forge open alices 0").thrown
             #expect(try acting.ask("pipe-open alices").number != nil)

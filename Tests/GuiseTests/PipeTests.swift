@@ -265,6 +265,12 @@ struct PipeTests {
                     #expect(try behind.ask("token").value == "alice impersonation")
                     #expect(try behind.ask("cat \(try scene.secret())").value == "hers")
                     _ = try behind.ask("revert")
+                    // In a task of the client's, too, and not behind it.
+                    _ = try client.ask("revert")
+                    _ = try client.ask("async perform impersonation pipe-open back")
+                    _ = try behind.ask("pipe-accept back")
+                    #expect(try behind.ask("client").value?.contains("alice") == true)
+                    #expect(try client.ask("pipe-open back").thrown == "accessDenied")
                 }
             }
         }
@@ -327,6 +333,16 @@ struct PipeTests {
             _ = try follower.ask("impersonate")
             #expect(try follower.ask("own-privileges").value?.contains("SeShutdownPrivilege") == false)
             #expect(try follower.ask("token").value == "alice impersonation")
+            // A session that has ended is not followed into the next one.
+            _ = try follower.ask("revert")
+            guard case .sessions(let list) = try scene.stage.ask(.sessions(.init())) else {
+                throw HarnessError("no list")
+            }
+            for session in list.sessions where session.user.sid == scene.alice.sid {
+                try scene.stage.ask(.sessionEnd(.with { $0.session = session.id }))
+            }
+            #expect(try Client(commandsOn: scene.stage, as: scene.alice).ask("pipe-open pipe").number != nil)
+            #expect(try follower.ask("impersonate").thrown == "accessDenied")
         }
     }
 }

@@ -109,6 +109,17 @@ extension Session {
             // What came so far, and whether there will be more.
             let taken = Exchange.links.withLock { $0[words[1]]! }.taken.withLock { $0 }
             return .value(taken.texts.joined(separator: ",") + (taken.isOver ? " (over)" : ""))
+        case "dde-raw":
+            // Whether a request with a format of so many bytes is answered.
+            let made = try NamedPipe.connect(to: "files/dde", timeout: .seconds(5))
+            let name = Array("files".utf8)
+            try made.send([0x08, 1, 0x12, UInt8(name.count)] + name)
+            _ = try made.receive()
+            let format = [UInt8](repeating: 0x78, count: Int(words[1])!)
+            let content = [0x0a, UInt8(format.count)] + format
+            let item = [0x0a, 3] + Array("who".utf8) + [0x12, UInt8(content.count)] + content
+            try made.send([0x08, 2, 0x1a, UInt8(item.count)] + item)
+            return .value(try made.receive() == nil ? "ended" : "answered")
         case "dde-terminate": client().terminate()
         case "dde-drop": Exchange.clients.withLock { _ = $0.removeValue(forKey: words[1]) }
         default: return nil

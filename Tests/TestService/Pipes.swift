@@ -51,6 +51,31 @@ extension Session {
             return .value("\(made)")
         case "pipe-unserve":
             Pipes.servers.withLock { _ = $0.removeValue(forKey: words[1]) }
+        case "pipe-starve":
+            // No more descriptors for a command.
+            var before = rlimit()
+            let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+            getrlimit(resource, &before)
+            let next = dup(0)
+            close(next)
+            var none = rlimit(rlim_cur: rlim_t(next), rlim_max: before.rlim_max)
+            setrlimit(resource, &none)
+            defer { setrlimit(resource, &before) }
+            return perform(Array(words[1...]))
+        case "pipe-deafen":
+            // Nothing can be sent on the server's channel any more.
+            let server = Pipes.servers.withLock { $0[words[1]]! }
+            shutdown(server.fileDescriptor.rawValue, Int32(SHUT_RD))
+        case "pipe-cut":
+            // The process lives on, and its connections to the authority do not.
+            for number in Int32(3)..<1024 {
+                var name = [CChar](repeating: 0, count: 128)
+                guard guise_unix_peer_name(number, &name, name.count - 1) > 0,
+                    String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+                        .hasSuffix("guise.sock")
+                else { continue }
+                shutdown(number, Int32(SHUT_RDWR))
+            }
         case "pipe-close":
             Pipes.servers.withLock { $0[words[1]] }?.close()
         case "pipe-accept":
@@ -74,7 +99,7 @@ extension Session {
         case "own-privileges":
             return .value(try currentToken().privileges.map(\.name).sorted().joined(separator: ","))
         case "pipe-open":
-            // pipe-open NAME [read|write] [LEVEL] [dynamic] [effective] [timeout MS|forever]
+            // pipe-open NAME [read|write] [LEVEL] [dynamic] [effective] [timeout MS|forever] [server SID]
             var quality = SecurityQualityOfService()
             quality.level = words.compactMap { ImpersonationLevel(word: $0) }.first ?? .impersonation
             if has("dynamic") { quality.tracking = .dynamic }
@@ -82,7 +107,8 @@ extension Session {
             let made = try NamedPipe.connect(
                 to: words[1], access: has("read") ? .read : has("write") ? .write : .readWrite,
                 quality: quality,
-                timeout: has("forever") ? nil : .milliseconds(number(after: "timeout") ?? 0))
+                timeout: has("forever") ? nil : .milliseconds(number(after: "timeout") ?? 0),
+                server: words.firstIndex(of: "server").map { SID(words[$0 + 1])! })
             Pipes.opened.withLock { $0[made.fileDescriptor.rawValue] = made }
             return .value("\(made.fileDescriptor.rawValue)")
         case "pipe-open-many":
@@ -140,7 +166,7 @@ extension Pipes {
                 _ = try client.call(.pipeClose(.with { $0.server = number }))
             }
         case "open":
-            // open NAME THREAD [nothing]
+            // open NAME HANDLE [nothing]
             _ = try client.call(
                 .pipeOpen(
                     .with {
@@ -148,7 +174,7 @@ extension Pipes {
                         $0.read = !words.contains("nothing")
                         $0.write = $0.read
                         $0.level = words.contains("no-level") ? .unspecified : .delegation
-                        $0.thread = UInt32(words[3])!
+                        $0.handle = UInt64(words[3])!
                     }))
         default: return .errno(ENOTSUP)
         }

@@ -14,6 +14,7 @@ struct guise_packet {
     int descriptors[10];  // as many as the kernel has room for; the receiver's to close
     int count;
     bool damaged;         // longer than the buffer, or with more than one descriptor
+    bool lost;            // whole, but what came with it did not fit: no descriptors are left
 };
 // Receives one packet; 0 bytes: the peer closed.
 ssize_t guise_packet_receive(int socket, void *out, size_t capacity, struct guise_packet *packet, int flags);

@@ -63,15 +63,24 @@ public enum NamedPipe {
     ///     end at once.
     ///   - quality: what the server may do with the caller's identity; it cannot change later.
     ///   - timeout: how long to wait for an instance, when all serve clients; nil: for ever. Who waits longest is next.
+    ///   - server: connect only to servers that run as this user; nil: to whoever serves the name, who gets the caller's
+    ///     identity as soon as this returns.
     ///   - runtimeDirectory: where `guised` runs, as for ``Authority/attach(runtimeDirectory:enforcement:threads:)``.
-    /// - Throws: ``GuiseError/notFound(_:)`` when nobody serves the name; ``GuiseError/accessDenied(_:)``;
-    ///   ``GuiseError/busy(_:)`` after the timeout; ``GuiseError/authorityUnreachable(_:)``.
+    /// - Throws: ``GuiseError/notFound(_:)`` when nobody serves the name; ``GuiseError/accessDenied(_:)``, also
+    ///   when none of those who serve it is `server`;
+    ///   ``GuiseError/busy(_:)`` after the timeout; ``GuiseError/authorityUnreachable(_:)``;
+    ///   ``GuiseError/system(call:errno:)``, with EMFILE where the process may have no more descriptors.
     public static func connect(
         to name: String, access: Access = .readWrite,
         quality: SecurityQualityOfService = SecurityQualityOfService(),
-        timeout: Duration? = .zero, runtimeDirectory: String? = nil
+        timeout: Duration? = .zero, server: SID? = nil, runtimeDirectory: String? = nil
     ) throws(GuiseError) -> Connection {
-        let client = try AuthorityClient.ofProcess(runtimeDirectory: runtimeDirectory)
+        let authority = Authority.current
+        let handle = try ThreadIdentity.handle(in: authority)
+        let client =
+            if let authority { authority.client } else {
+                try AuthorityClient.ofProcess(runtimeDirectory: runtimeDirectory)
+            }
         let request = WirePipeOpen.with {
             $0.name = name
             $0.read = access.contains(.read)
@@ -80,7 +89,8 @@ public enum NamedPipe {
             $0.dynamicTracking = quality.tracking == .dynamic
             $0.effectiveOnly = quality.isEffectiveOnly
             $0.wait = timeout.map { $0 > .zero } ?? true
-            $0.thread = UInt32(bitPattern: guise_gettid())
+            $0.handle = handle
+            $0.server = server?.description ?? ""
         }
         var (body, descriptor) = try client.exchange(.pipeOpen(request))
         if case .pipeWaiting = body, let channel = descriptor {
@@ -123,8 +133,9 @@ public enum NamedPipe {
                 throw .busy("every instance of the pipe \"\(name)\" still served a client after \(timeout!)")
             }
         }
-        guard let received = try? ControlPacket.receive(WireResponse.self, from: channel),
-            let body = received.message.body
+        let received = try? ControlPacket.receive(WireResponse.self, from: channel, mayLoseDescriptor: true)
+        guard received?.isDescriptorLost != true else { throw .noDescriptors }
+        guard let received, let body = received.message.body
         else { throw .authorityLost("the authority closed the connection; is guised still running?") }
         if case .refusal(let refusal) = body { throw GuiseError(refusal) }
         return (body, received.descriptor)

@@ -44,6 +44,7 @@ extension NamedPipe {
                 throw .invalid("maximumInstances: must be from 1 to 254, or NamedPipe.unlimitedInstances")
             }
             self.authority = if let authority { authority } else { try .required() }
+            let handle = try ThreadIdentity.handle(in: self.authority)
             let request = WirePipeCreate.with {
                 $0.name = name
                 $0.messages = mode == .message
@@ -56,7 +57,7 @@ extension NamedPipe {
                 $0.maximumInstances = UInt32(maximumInstances)
                 $0.first = isFirst
                 if let securityDescriptor { $0.binary = .init(securityDescriptor.bytes) }
-                $0.thread = UInt32(bitPattern: guise_gettid())
+                $0.handle = handle
             }
             let (body, descriptor) = try self.authority.client.exchange(.pipeCreate(request))
             guard case .pipeCreated(let created) = body, let descriptor else {
@@ -71,7 +72,9 @@ extension NamedPipe {
             close()
             // Those who arrived and were not accepted.
             _ = fcntl(fileDescriptor.rawValue, F_SETFL, O_NONBLOCK)
-            while (try? next()) != nil {}
+            while true {
+                do throws(GuiseError) { _ = try next() } catch .noDescriptors { continue } catch { break }
+            }
             Glibc.close(fileDescriptor.rawValue)
         }
 
@@ -82,13 +85,14 @@ extension NamedPipe {
         ///
         /// - Throws: ``GuiseError/authorityLost(_:)``; ``GuiseError/closed(_:)`` after ``close()``;
         ///   ``GuiseError/system(call:errno:)``, with EAGAIN where the descriptor was made non-blocking and nobody is
-        ///   there.
+        ///   there, and with EMFILE where a client was turned away because the process may have no more descriptors.
         public func accept() throws(GuiseError) -> Connection { try next() }
 
         private func next() throws(GuiseError) -> Connection {
             let received: ControlPacket.Received<WireCaptured>
             do throws(ControlPacket.Failure) {
-                received = try ControlPacket.receive(WireCaptured.self, from: fileDescriptor.rawValue)
+                received = try ControlPacket.receive(
+                    WireCaptured.self, from: fileDescriptor.rawValue, mayLoseDescriptor: true)
             } catch {
                 switch error {
                 case .system(let errno): throw .system(call: "accept on a pipe", errno: errno)
@@ -98,10 +102,13 @@ extension NamedPipe {
                     throw .authorityLost("the authority is gone; restart this service once guised runs again")
                 }
             }
+            // Whatever comes of it, it gives back the instance when it is let go of.
+            let capture = Capture(received.message, by: authority.client, authority)
             guard let socket = received.descriptor else {
+                guard !received.isDescriptorLost else { throw .noDescriptors }
                 throw .authorityFailed("the authority sent a client without its connection")
             }
-            return Connection(server: socket, Capture(received.message, by: authority.client, authority))
+            return Connection(server: socket, capture)
         }
 
         /// Takes no more clients; those that were accepted stay connected. Who has arrived and was not accepted can

@@ -122,6 +122,9 @@ package final class Attachment: @unchecked Sendable {
         _ = closed
     }
 
+    /// The handle of this number; nil when the process has none.
+    func handle(_ number: UInt64) -> ImpersonationHandle? { handles.withLock { $0.open[number] } }
+
     /// From here on no thread of the process has an identity. Those that act under one are refused everything
     /// until they revert.
     func detach() {

@@ -142,30 +142,53 @@ extension Requests {
             (captured.handles, captured.attachment) = ([:], attachment)
         }
         if let source = captured.client.source {
+            // Kept, whatever becomes of the request.
             captured.client.token = try source.token(now: captured.client.token, context)
+            client.captures[number] = captured
         } else if let known {
             return known
         }
+        /// As a client who is followed and may not be acted as now, nobody acts any more.
+        func withdraw() {
+            guard captured.client.source != nil else { return }
+            attachment.close(captured.handles.values.map(\.number))
+            client.captures[number]?.handles = [:]
+        }
         let session = context.sessions.session(captured.client.token.logonSession)
         guard session != nil || level == .anonymous || captured.client.token.isAnonymous else {
+            withdraw()
             throw Refused(.accessDenied, "the client's logon session has ended")
         }
         let token = Token.Impersonation(captured.client.token, level: level)
         let isOwnLogon = session?.creator == attachment.logon.session.id
-        let refusal = ImpersonationGate.impersonationGate(
-            service: attachment.logon.token.token, client: token.token, level: level,
-            clientLogonByServiceSession: isOwnLogon)
+        func gate(at level: ImpersonationLevel) -> ImpersonationGate.GateRefusal? {
+            ImpersonationGate.impersonationGate(
+                service: attachment.logon.token.token, client: captured.client.token, level: level,
+                clientLogonByServiceSession: isOwnLogon)
+        }
+        let refusal = gate(at: level)
         var event = event(refusal == nil ? .impersonation : .impersonationRefused, client)
         event.user = token.token.user
         event.level = level
         if level > .anonymous { event.client = captured.client.pid }
         if let refusal {
+            withdraw()
             let refused = Refused(refusal, service: attachment.logon.token.token, accounts)
             event.rule = refused.message
             context.audit.record(event)
             throw refused
         }
-        // Threads that act as a client who is followed act under the token as it is now.
+        // Threads that act as a client who is followed act under the token as it is now, at other levels, too.
+        if captured.client.source != nil {
+            for (other, open) in captured.handles where other != level {
+                captured.handles[other] =
+                    gate(at: other) == nil
+                    ? attachment.replace(
+                        open.number, Token.Impersonation(captured.client.token, level: other),
+                        credentials: captured.client.credentials, of: captured.client.pid) : nil
+                if captured.handles[other] == nil { attachment.close([open.number]) }
+            }
+        }
         let replaced = known.flatMap {
             attachment.replace(
                 $0.number, token, credentials: captured.client.credentials, of: captured.client.pid)
@@ -194,9 +217,11 @@ extension Requests {
     }
 
     func closeCapture(_ request: WireCloseCapture, _ client: ControlClient) -> WireResponse.OneOf_Body {
+        // Before the instance goes to the next client, who may need the room.
+        if !request.instanceOnly, let captured = client.captures.removeValue(forKey: request.capture) {
+            release(captured)
+        }
         if let server = client.instances.removeValue(forKey: request.capture) { release(server) }
-        guard !request.instanceOnly else { return .done(.init()) }
-        if let captured = client.captures.removeValue(forKey: request.capture) { release(captured) }
         return .done(.init())
     }
 

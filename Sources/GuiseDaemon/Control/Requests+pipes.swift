@@ -8,6 +8,10 @@ import GuiseProtocol
 extension Requests {
     /// The most clients of one user that wait for an instance of a pipe.
     private static let largestWaitingCountPerUser = 256
+    /// The most bytes of a pipe's descriptor.
+    private static let largestDescriptor = 8192
+    /// The most bytes of a descriptor's text that a list shows.
+    private static let largestListedText = 16_384
 
     /// The pipe that a path of the form `\\.\pipe\NAME` names; nil for any other path.
     func pipe(at path: String) throws(Refused) -> NamedPipe? {
@@ -22,27 +26,21 @@ extension Requests {
         return pipe
     }
 
-    /// As whom a request of a thread is decided: the thread's client where it impersonates, by the same table as where
-    /// it connects a socket, else the process.
+    /// As whom a request is decided: the client whose handle the thread acts by, by the same table as where it connects
+    /// a socket, else the process.
     ///
-    /// The thread is the caller's own saying. Whatever thread of the process it names, it can have become itself by one
-    /// store to its memory.
-    private func bearer(_ client: ControlClient, thread: UInt32) throws(Refused) -> Bearer {
+    /// The handle is the caller's own saying: any of its threads could act by it. What the thread's memory says is not
+    /// asked, since to read it can take as long as the caller likes. Handles are those of the connection that attached:
+    /// neither another process nor a later program of this one has it.
+    private func bearer(_ client: ControlClient, handle number: UInt64) throws(Refused) -> Bearer {
         let logon = try logon(client)
-        let tid = Int32(bitPattern: thread)
-        let identity: EffectiveIdentity?
-        if let service = context.processes.service(of: client.identity) {
-            identity = service.identity(ofThread: tid)
-        } else {
-            identity = context.processes.attachment(of: client.identity)?.identity(ofThread: tid)
-        }
-        let bearer: Bearer
-        switch identity {
-        case .client(let handle, _): bearer = .of(handle, in: logon)
-        case .process, nil: bearer = .of(logon)
-        case .unknown:
-            throw Refused(
-                .accessDenied, "the thread acts under an identity that is gone; call revertToSelf()")
+        var bearer = Bearer.of(logon)
+        if number != 0 {
+            guard let handle = client.attachment?.handle(number) else {
+                throw Refused(
+                    .accessDenied, "the thread acts under an identity that is gone; call revertToSelf()")
+            }
+            bearer = .of(handle, in: logon)
         }
         guard bearer.limit == .anonymous || context.sessions.isAlive(bearer.token.logonSession) else {
             throw Refused(.accessDenied, "the logon session of \(bearer.token.user) has ended")
@@ -52,14 +50,14 @@ extension Requests {
 
     private func require(
         _ rights: AccessMask<FileKind>, on pipe: NamedPipe, for bearer: Bearer, _ deed: String,
-        _ client: ControlClient, thread: UInt32
+        _ client: ControlClient
     ) throws(Refused) {
         let trail = DecisionTrail()
         let isAllowed = pipe.descriptor.bytes.withUnsafeBytes {
             (try? trail.isAllowed($0, rights, bearer.token, object: nil)) == true
         }
         var event = event(.accessAudited, client)
-        (event.user, event.thread) = (bearer.token.user, Int32(bitPattern: thread))
+        event.user = bearer.token.user
         (event.call, event.path) = (deed, Array(pipe.name.path.utf8))
         context.audit.record(trail, as: event)
         guard isAllowed else {
@@ -83,7 +81,7 @@ extension Requests {
         guard let direction = NamedPipe.Direction(request.direction),
             (1...NamedPipe.unlimited).contains(Int(request.maximumInstances))
         else { throw Refused(.badRequest, "say a direction, and 1 to 255 instances") }
-        let bearer = try bearer(client, thread: request.thread)
+        let bearer = try bearer(client, handle: request.handle)
         guard !bearer.token.isAnonymous else {
             throw Refused(.accessDenied, "Anonymous serves no pipes")
         }
@@ -93,8 +91,7 @@ extension Requests {
                 throw Refused(.alreadyExists, "somebody serves the pipe \(quoted(name.text)) already")
             }
             try require(
-                [.createPipeInstance, direction.serverRights], on: known, for: bearer, "PipeCreate", client,
-                thread: request.thread)
+                [.createPipeInstance, direction.serverRights], on: known, for: bearer, "PipeCreate", client)
             guard known.hasMessages == request.messages, known.direction == direction,
                 known.maximumInstances == request.maximumInstances
             else {
@@ -149,10 +146,21 @@ extension Requests {
                         .allow(.everyone, FileKind.genericMapping.read),
                     ]))
             }
-            return try .inheriting(parent: nil, creator: wanted, isContainer: false, token: token)
+            return try Self.bounded(
+                .inheriting(parent: nil, creator: wanted, isContainer: false, token: token))
+        } catch let refused as Refused {
+            throw refused
         } catch {
             throw Refused(.badRequest, "the pipe cannot have this descriptor: \(error)")
         }
+    }
+
+    /// A descriptor that a pipe may have: the authority keeps it, and shows it with many others.
+    static func bounded(_ descriptor: SecurityDescriptor) throws(Refused) -> SecurityDescriptor {
+        guard descriptor.bytes.count <= largestDescriptor else {
+            throw Refused(.limit, "a pipe's descriptor has at most \(largestDescriptor) bytes")
+        }
+        return descriptor
     }
 
     func closePipe(_ request: WirePipeClose, _ client: ControlClient) -> WireResponse.OneOf_Body {
@@ -163,12 +171,17 @@ extension Requests {
     /// The process is gone, and with it what it served.
     func forgetPipes(_ client: ControlClient) {
         var touched = pipes.servers(of: client)
+        // All of them first: whoever waits must not be sent to another one of the same process.
+        for server in touched { pipes.close(server) }
         for server in client.instances.values {
             server.instances = 0
             touched.append(server)
         }
         client.instances = [:]
-        for server in touched { end(server) }
+        var settled: Set<ObjectIdentifier> = []
+        for server in touched where settled.insert(ObjectIdentifier(server.pipe)).inserted {
+            settle(server.pipe)
+        }
     }
 
     private func end(_ server: PipeServer) {
@@ -211,11 +224,15 @@ extension Requests {
         guard request.read || request.write, let level = ImpersonationLevel(request.level) else {
             throw Refused(.badRequest, "open a pipe to read, to write or both, and at a level")
         }
-        let bearer = try bearer(client, thread: request.thread)
+        let server = SID(request.server)
+        guard server != nil || request.server.isEmpty else {
+            throw Refused(.badRequest, "\(quoted(request.server)) is no SID of a server")
+        }
+        let bearer = try bearer(client, handle: request.handle)
         var rights: AccessMask<FileKind> = []
         if request.read { rights.insert(.readData) }
         if request.write { rights.insert(.writeData) }
-        try require(rights, on: pipe, for: bearer, "PipeOpen", client, thread: request.thread)
+        try require(rights, on: pipe, for: bearer, "PipeOpen", client)
         guard !request.read || pipe.direction != .inbound, !request.write || pipe.direction != .outbound
         else {
             throw Refused(
@@ -223,11 +240,16 @@ extension Requests {
                 "the pipe \(quoted(pipe.name.text)) is \(pipe.direction): clients \(pipe.direction == .inbound ? "write" : "read") only"
             )
         }
+        guard server == nil || pipe.servers.contains(where: { $0.user == server }) else {
+            throw Refused(
+                .accessDenied, "the pipe \(quoted(pipe.name.text)) is served, but not by \(request.server)")
+        }
         let quality = SecurityQualityOfService(
             level: min(bearer.limit, level), tracking: request.dynamicTracking ? .dynamic : .static,
             isEffectiveOnly: request.effectiveOnly)
         let opening = PipeOpening(
-            client: try opener(bearer, quality, client), mayRead: request.read, mayWrite: request.write)
+            client: try opener(bearer, quality, client), server: server, mayRead: request.read,
+            mayWrite: request.write)
         if let (body, descriptor) = try connect(opening, to: pipe) {
             return .with(body, descriptor: descriptor)
         }
@@ -258,7 +280,7 @@ extension Requests {
     private func connect(
         _ opening: PipeOpening, to pipe: NamedPipe
     ) throws(Refused) -> (WireResponse.OneOf_Body, descriptor: Int32)? {
-        while let server = pipe.free {
+        while let server = pipe.free(of: opening.server) {
             let (clients, servers) = try pipes.pairs.take(messages: pipe.hasMessages)
             defer { close(servers) }
             if !opening.mayRead { _ = shutdown(clients, Int32(SHUT_RD)) }
@@ -300,10 +322,21 @@ extension Requests {
             server.instances -= 1
             server.client.instances[number] = nil
             _ = closeCapture(.with { $0.capture = number }, server.client)
-            // Full, or closed at the other end, which will be told as well.
-            server.isBlocked = true
-            pipes.watch(server)
-            return false
+            switch error {
+            case .system(EAGAIN):
+                server.isBlocked = true
+                pipes.watch(server)
+                return false
+            case .closed:
+                // Shut both ways it tells of its end, whichever way the other side has shut.
+                server.isBlocked = true
+                _ = shutdown(server.channel, Int32(SHUT_RDWR))
+                return false
+            case .system(let errno):
+                throw Refused(.limit, "the server cannot be sent a client: \(errnoText(errno))")
+            case .malformed:
+                throw Refused(.limit, "the client does not fit in one message")
+            }
         }
     }
 
@@ -323,21 +356,25 @@ extension Requests {
         return .with(.pipeWaiting(.init()), descriptor: theirs)
     }
 
-    /// Gives those who wait, in their order, what instances there are.
+    /// Gives those who wait, in their order, what instances there are. Who waits for another server than those that
+    /// have one is passed over.
     private func serveWaiting(_ pipe: NamedPipe) {
-        while let waiter = pipe.waiting.first {
-            guard !waiter.isGone else {
-                pipe.waiting.removeFirst()
-                continue
+        var index = 0
+        while index < pipe.waiting.count, pipe.free(of: nil) != nil {
+            let waiter = pipe.waiting[index]
+            if !waiter.isGone {
+                do throws(Refused) {
+                    guard let (body, descriptor) = try connect(waiter.opening, to: pipe) else {
+                        index += 1
+                        continue
+                    }
+                    waiter.answer(body, descriptor: descriptor)
+                    close(descriptor)
+                } catch {
+                    waiter.answer(.refusal(error.wire))
+                }
             }
-            do throws(Refused) {
-                guard let (body, descriptor) = try connect(waiter.opening, to: pipe) else { return }
-                waiter.answer(body, descriptor: descriptor)
-                close(descriptor)
-            } catch {
-                waiter.answer(.refusal(error.wire))
-            }
-            pipe.waiting.removeFirst()
+            pipe.waiting.remove(at: index)
         }
     }
 
@@ -356,6 +393,7 @@ extension Requests {
                 context: AccessContext(isSessionAlive: isAlive))
             let isShown = decision?.isAllowed == true
             if isShown { view.sddl = try pipe.descriptor.shown(to: logon.token.token).sddl(domain: domain) }
+            if view.sddl.utf8.count > Self.largestListedText { view.sddl = "" }
             // What a name adds is not known yet.
             guard page.add(view, size: ControlPacket.size(of: view) + 512) else { break }
             owners.append(isShown ? pipe.descriptor.owner : nil)

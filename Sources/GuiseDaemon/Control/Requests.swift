@@ -109,8 +109,8 @@ final class Requests {
             let (logon, domain) = (try logon(client), accounts.machine)
             if let pipe = try pipe(at: request.path) {
                 let trail = DecisionTrail()
-                pipe.descriptor = try DescriptorRequests(context, trail).set(
-                    request, of: pipe.descriptor, logon, domain)
+                pipe.descriptor = try Self.bounded(
+                    DescriptorRequests(context, trail).set(request, of: pipe.descriptor, logon, domain))
                 return .now(.done(.init()))
             }
             let isAdministrator = isAdministrator(client)

@@ -43,9 +43,12 @@ final class NamedPipe {
     var instances: Int { servers.reduce(0) { $0 + $1.instances } }
 
     /// The server to send the next client to: of those that take one, whoever serves the fewest.
-    var free: PipeServer? {
+    ///
+    /// - Parameter user: whose servers count; nil: anybody's.
+    func free(of user: SID?) -> PipeServer? {
         guard mayHaveMore(than: instances) else { return nil }
-        return servers.filter { $0.takesClients }.min { $0.instances < $1.instances }
+        return servers.filter { $0.takesClients && (user == nil || $0.user == user) }
+            .min { $0.instances < $1.instances }
     }
 
     func mayHaveMore(than count: Int) -> Bool {
@@ -78,6 +81,8 @@ final class PipeServer {
 
     deinit { close() }
 
+    /// As whom the process serves.
+    var user: SID { attachment.logon.token.token.user }
     var isClosed: Bool { channel < 0 }
     var takesClients: Bool { !isClosed && !isBlocked && client.mayCapture }
 
@@ -113,6 +118,8 @@ final class PipeWaiter {
 /// What a client was allowed.
 struct PipeOpening {
     let client: PeerCapture.Client
+    /// To whom alone the client goes; nil: to whoever serves.
+    let server: SID?
     let mayRead: Bool
     let mayWrite: Bool
 }

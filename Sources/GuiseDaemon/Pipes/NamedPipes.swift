@@ -70,9 +70,12 @@ final class NamedPipes {
         if serversPerUser[user] == 0 { serversPerUser[user] = nil }
     }
 
-    /// How many clients of a user wait.
+    /// How many clients of a user wait. Those that gave up are dropped.
     func waiting(of user: UInt32) -> Int {
-        pipes.values.reduce(0) { sum, pipe in sum + pipe.waiting.count { $0.user == user && !$0.isGone } }
+        pipes.values.reduce(0) { sum, pipe in
+            pipe.waiting.removeAll { $0.user == user && $0.isGone }
+            return sum + pipe.waiting.count { $0.user == user }
+        }
     }
 
     /// Drops what is over of a pipe; true when nobody serves it any more.
