@@ -194,8 +194,19 @@
             context.fireChannelRead(data)
         }
 
+        private var isRefused = false
+
         func errorCaught(context: ChannelHandlerContext, error: any Error) {
+            isRefused = true
             say("caught: \(error)")
+        }
+
+        func channelInactive(context: ChannelHandlerContext) {
+            if isRefused { say("inactive after the refusal") }
+        }
+
+        func channelUnregistered(context: ChannelHandlerContext) {
+            if isRefused { say("unregistered after the refusal") }
         }
     }
 

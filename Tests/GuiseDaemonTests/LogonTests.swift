@@ -214,6 +214,26 @@ struct TokenFactoryTests {
     }
 }
 
+@Suite("Logons by password")
+struct PasswordLogonsTests {
+    @Test("do not count when the password was changed while it was hashed, or was removed")
+    func changed() throws {
+        let state = try ScratchState()
+        let store = try state.open()
+        try store.add(.init(.user, named: "person"))
+        let password = try #require(Password("old".utf8))
+        try store.setPassword(password.hash(), of: "person")
+        let logons = PasswordLogons(accounts: store)
+        let proven = try logons.prove("person", password, for: 61001)
+        try logons.checkUnchanged(proven)
+        for changed in [try #require(Password("new".utf8)?.hash()), nil] {
+            try store.setPassword(changed, of: "person")
+            let refusal = #expect(throws: Refused.self) { try logons.checkUnchanged(proven) }
+            #expect(refusal?.reason == .logonFailure)
+        }
+    }
+}
+
 @Suite("Unix names")
 struct UnixNamesTests {
     private func look(_ error: Int32) throws -> UInt32? {
@@ -236,6 +256,28 @@ struct UnixNamesTests {
 
 @Suite("The line of passwords")
 struct HashingLineTests {
+    @Test("goes on while those who have hashed do something else, and comes back to theirs")
+    func leaving() throws {
+        let line = HashingLine()
+        let gate = DispatchSemaphore(value: 0)
+        let (hashed, done) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        let users = UInt32(HashingLine.largestHasherCount) * 3
+        for user in 0..<users {
+            try line.add(user) {
+                line.leave(user)
+                hashed.signal()
+                gate.wait()
+                done.signal()
+            }
+        }
+        for _ in 0..<users { #expect(hashed.wait(timeout: .now() + 10) == .success) }
+        // One at a time of each, all the same.
+        try line.add(0) { done.signal() }
+        #expect(done.wait(timeout: .now() + 0.1) == .timedOut)
+        for _ in 0..<users { gate.signal() }
+        for _ in 0...users { #expect(done.wait(timeout: .now() + 10) == .success) }
+    }
+
     @Test("is open to whoever has none in it, however many others have filled it")
     func full() throws {
         let line = HashingLine()

@@ -138,6 +138,10 @@
                 #expect(throws: HarnessError.self) { try scene.client(scene.bob).ask("places \(scene.his)") }
                 #expect(throws: HarnessError.self) { try before.ask("places \(scene.hers)") }
                 try eventually("the refusal") { scene.stage.serviceLog().contains("refused:") }
+                try eventually("the end, behind the handler") {
+                    scene.stage.serviceLog().contains("inactive after the refusal")
+                        && scene.stage.serviceLog().contains("unregistered after the refusal")
+                }
             }
         }
 

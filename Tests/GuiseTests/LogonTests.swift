@@ -282,6 +282,9 @@ struct LogonTests {
                 }
                 #expect(try guessing.ask("logon a \(name) \(password) network").thrown == "limitReached")
             }
+            try stage.waitForRecord("logon-failed") {
+                $0.user == scene.alice.sid && $0.rule == "limit"
+            }
             // Others log on as her meanwhile, and he as others.
             #expect(try scene.client.ask("logon a alice \(password) network").number != nil)
             try stage.setPassword("bob", password)
@@ -292,6 +295,19 @@ struct LogonTests {
             #expect(
                 try guessing.ask("logon a alice \(password) network").number != nil, "a right one starts anew"
             )
+        }
+    }
+
+    @Test("are refused in another user namespace, where one user may be thousands of uids")
+    func userNamespace() throws {
+        try onScene { scene in
+            try scene.stage.setPassword("alice", password)
+            let outside = try Client(
+                commandsOn: scene.stage, as: scene.bob, by: ["/usr/bin/unshare", "--user", "--"])
+            let reply = try outside.ask("logon a alice \(password) network")
+            #expect(reply.thrown == "invalid" && reply.line.contains("user namespace"), "\(reply)")
+            let inside = try Client(commandsOn: scene.stage, as: scene.bob)
+            #expect(try inside.ask("logon a alice \(password) network").number != nil)
         }
     }
 

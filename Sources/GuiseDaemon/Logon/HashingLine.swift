@@ -7,6 +7,8 @@ final class HashingLine: Sendable {
 
     /// How many are hashed at once.
     static let largestHasherCount = 2
+    /// How many may be about something else after they hashed.
+    static let largestAwayCount = 32
     /// How many of one caller may wait.
     static let largestCountPerUser = 64
     /// How many may wait. When it is full whoever has none waiting is let in all the same.
@@ -17,8 +19,19 @@ final class HashingLine: Sendable {
         /// The callers that wait, the next first.
         var turns: [UInt32] = []
         var served: Set<UInt32> = []
+        /// Those of the served whose job does not hash any more.
+        var away: Set<UInt32> = []
         var count = 0
         var hashers = 0
+
+        /// Whether another thread is needed, which is counted then.
+        mutating func takesHasher() -> Bool {
+            guard hashers < largestHasherCount, turns.contains(where: { !served.contains($0) }) else {
+                return false
+            }
+            hashers += 1
+            return true
+        }
 
         mutating func next() -> (user: UInt32, job: Job)? {
             guard let turn = turns.firstIndex(where: { !served.contains($0) }) else { return nil }
@@ -42,18 +55,32 @@ final class HashingLine: Sendable {
             if state.waiting[user] == nil { state.turns.append(user) }
             state.waiting[user, default: []].append(job)
             state.count += 1
-            guard state.hashers < Self.largestHasherCount, !state.served.contains(user) else { return false }
-            state.hashers += 1
-            return true
+            return state.takesHasher()
         }
         guard needsHasher, !SystemThread.start("guise-hash", { self.run() }) else { return }
         try state.withLock { state throws(Refused) in
             state.hashers -= 1
             // Somebody else's thread will come to it.
-            guard state.hashers == 0 else { return }
+            guard state.hashers == 0, state.away.isEmpty else { return }
             for waiting in state.waiting.values { state.count -= waiting.count }
             (state.waiting, state.turns) = ([:], [])
             throw Refused(.internal, "no thread could be started to check the password")
+        }
+    }
+
+    /// Says that the running job of a caller has hashed, and does something from now on that may take long: the next may
+    /// hash meanwhile. The caller's own wait on.
+    func leave(_ user: UInt32) {
+        let needsHasher = state.withLock { state in
+            guard state.served.contains(user), state.away.count < Self.largestAwayCount,
+                state.away.insert(user).inserted
+            else { return false }
+            state.hashers -= 1
+            return state.takesHasher()
+        }
+        // Without a thread it is this one that comes to them, later.
+        if needsHasher, !SystemThread.start("guise-hash", { self.run() }) {
+            state.withLock { $0.hashers -= 1 }
         }
     }
 
@@ -66,7 +93,11 @@ final class HashingLine: Sendable {
             }
             guard let next else { return }
             next.job()
-            state.withLock { _ = $0.served.remove(next.user) }
+            let goesOn = state.withLock { state in
+                state.served.remove(next.user)
+                return state.away.remove(next.user) == nil || state.takesHasher()
+            }
+            guard goesOn else { return }
         }
     }
 }

@@ -51,6 +51,8 @@ final class PasswordLogons: Sendable {
             throw Self.failure(name)
         }
         throttle.withLock { $0.succeeded(caller, key) }
+        // A name service that hangs keeps nobody else from hashing.
+        line.leave(caller)
         do throws(LogonError) {
             let credentials = try NominalLogon.credentials(of: account, directory)
             return Proven(account: account, credentials: credentials, hash: hash)

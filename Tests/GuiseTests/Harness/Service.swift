@@ -111,19 +111,22 @@ final class Client {
     }
 
     /// A process that carries out the commands itself.
-    convenience init(commandsOn stage: Stage, as person: Person) throws {
-        try self.init(stage, as: person, groups: [], running: ["commands"])
+    ///
+    /// - Parameter starter: a program that starts it, with its arguments.
+    convenience init(commandsOn stage: Stage, as person: Person, by starter: [String] = []) throws {
+        try self.init(stage, as: person, groups: [], by: starter, running: ["commands"])
     }
 
     private init(
-        _ stage: Stage, as person: Person, groups: [UInt32], running arguments: [String]
+        _ stage: Stage, as person: Person, groups: [UInt32], by starter: [String] = [],
+        running arguments: [String]
     ) throws {
         let (toClient, fromClient) = (try Channel(), try Channel())
         defer {
             close(toClient.reading)
             close(fromClient.writing)
         }
-        let command = [product("guise-test-service")] + arguments
+        let command = starter + [product("guise-test-service")] + arguments
         process = try stage.start(
             person.uid == 0 ? command : Stage.command(command, as: person.uid, groups: groups),
             streams: (toClient.reading, fromClient.writing, 2))
