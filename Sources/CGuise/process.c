@@ -104,6 +104,11 @@ uint64_t guise_stat_mount(const struct statx *status) {
     return mount;
 }
 
+void guise_stat_forget_mount(struct statx *status) {
+    status->stx_mask &= ~(uint32_t)STATX_MOUNT;
+    memset((char *)status + STATX_MOUNT_OFFSET, 0, sizeof(uint64_t));
+}
+
 // /proc/self/fd, open for as long as the process runs: from there a descriptor is found at three quarters of what
 // the whole path costs.
 static int own_descriptors(void) {

@@ -30,6 +30,7 @@ int guise_stat(int directory, const char *path, int flags, struct statx *out);
 // The mount that guise_stat found it in, by a number that no other has until the machine restarts
 // (STATX_MNT_ID_UNIQUE, Linux 6.8); 0: not known.
 uint64_t guise_stat_mount(const struct statx *status);
+void guise_stat_forget_mount(struct statx *status);
 // What stat(2) says instead.
 void guise_stat_convert(const struct statx *from, struct stat *to);
 // The extended attribute of whatever the descriptor stands for, O_PATH included. -ENODATA: none.

@@ -260,6 +260,8 @@ private struct FileCallWork {
         let flags = trap.int(2) & ~GUISE_AT_SYMLINK_NOFOLLOW | GUISE_AT_EMPTY_PATH
         let mask = UInt32(truncatingIfNeeded: trap.argument(3))
         var status = located.status
+        // Asked for by the authority, for itself.
+        guise_stat_forget_mount(&status)
         if mask & ~UInt32(STATX_BASIC_STATS) != 0
             || flags & ~(GUISE_AT_NO_AUTOMOUNT | GUISE_AT_EMPTY_PATH) != 0
         {
