@@ -250,6 +250,22 @@ bool guise_is_pidfs(int descriptor) {
     return fstatfs(descriptor, &status) == 0 && status.f_type == 0x50494446;  // PID_FS_MAGIC
 }
 
+bool guise_is_of_this_machine(int descriptor) {
+    // statx without a bit of status and without synchronizing asks nobody but the kernel.
+    struct statx status;
+    if (statx(descriptor, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MOUNT, &status) < 0) return false;
+    struct { uint32_t size, spare; uint64_t mount, wanted; } request = {
+        .size = sizeof request, .mount = guise_stat_mount(&status), .wanted = 1 /* STATMOUNT_SB_BASIC */};
+    struct { uint32_t size, options; uint64_t known; uint32_t major, minor; uint64_t magic; uint8_t rest[512]; } found;
+    if (request.mount == 0 || syscall(457 /* statmount */, &request, &found, sizeof found, 0) < 0 ||
+        !(found.known & 1))
+        return false;
+    switch (found.magic) {
+    case 0xEF53: case 0x58465342: case 0x9123683E: case 0x01021994: return true;
+    default: return false;
+    }
+}
+
 int guise_pidfd_signal(int pidfd, int signal, int32_t pid, uint32_t uid) {
     siginfo_t info = {.si_signo = signal, .si_code = SI_QUEUE};
     info.si_pid = pid;

@@ -345,13 +345,10 @@ struct LogonTests {
         try onScene { scene in
             let stage = scene.stage
             try stage.setPassword("alice", password)
-            func time(_ name: (Int) -> String) -> Double {
-                let times = (0..<15).map { index in
-                    let start = Date()
-                    #expect(thrown { try stage.tryLogon(name(index), "wrong") } == "logonFailed")
-                    return Date().timeIntervalSince(start)
-                }
-                return times.sorted()[times.count / 2]
+            func time(_ name: String) -> Double {
+                let start = Date()
+                #expect(thrown { try stage.tryLogon(name, "wrong") } == "logonFailed")
+                return Date().timeIntervalSince(start)
             }
             // Different accounts, so that nobody has to wait.
             for index in 0..<15 {
@@ -359,9 +356,14 @@ struct LogonTests {
                 try stage.setPassword("known\(index)", password)
                 _ = try stage.userWithoutUnixUser("locked\(index)")
             }
-            let known = time { "known\($0)" }
-            for other in [time { "unknown\($0)" }, time { "locked\($0)" }] {
-                #expect(other > known * 0.5 && other < known * 2, "\(known) \(other)")
+            // In turns, and the least of each: whatever else the machine does can only add.
+            var least = ["known": Double.infinity, "unknown": .infinity, "locked": .infinity]
+            for index in 0..<15 {
+                for name in least.keys.sorted() { least[name] = min(least[name]!, time(name + "\(index)")) }
+            }
+            let known = least["known"]!
+            for other in [least["unknown"]!, least["locked"]!] {
+                #expect(other > known * 0.5 && other < known * 2, "\(least)")
             }
         }
     }

@@ -51,6 +51,9 @@ int guise_refuse_tracers(void);
 int guise_memfd_sealed(const char *name, size_t size);   // of this size for ever, F_SEAL_SHRINK | F_SEAL_GROW
 bool guise_is_procfs(int descriptor);
 bool guise_is_pidfs(int descriptor);
+// Whether what is open (O_PATH will do) lies in ext4, XFS, Btrfs or tmpfs, by its mount (statmount(2), Linux 6.8): the file
+// system itself is not asked, which somebody may serve who does not answer. A failure to tell counts as no.
+bool guise_is_of_this_machine(int descriptor);
 int guise_duplicate(int descriptor);                     // close-on-exec
 // Takes O_NONBLOCK away from a descriptor that was opened with `flags`.
 int guise_clear_nonblocking(int descriptor, uint64_t flags);

@@ -20,11 +20,23 @@ struct Endpoint {
         return length > 1 && name[0] == 0x2F && name[length - 1] != 0x2F ? Array(name[..<length]) : nil
     }
 
+    /// The place as far as the kernel has it at hand, in a file system of this machine: nobody is asked who may take any
+    /// time to answer. nil: it takes asking, or it is not as it was.
+    static func known(at name: [CChar], of process: Int32) -> Endpoint? {
+        guard let found = try? Endpoint(at: name, of: process, resolve: GUISE_RESOLVE_CACHED),
+            let file = found.file, guise_is_of_this_machine(found.directory.number),
+            guise_is_of_this_machine(file.number)
+        else { return nil }
+        return found
+    }
+
     /// Looks from where the server's process looks. Whoever serves the file system there may take any time to answer.
     ///
-    /// - Parameter name: as ``path(of:)`` has it.
+    /// - Parameters:
+    ///   - name: as ``path(of:)`` has it.
+    ///   - resolve: RESOLVE_* besides what has to be.
     /// - Returns: nil where the directory is not there: whoever made the socket has seen another tree, or moved it.
-    init?(at name: [CChar], of process: Int32) throws(Refused) {
+    init?(at name: [CChar], of process: Int32, resolve: UInt64 = 0) throws(Refused) {
         guard let slash = name.lastIndex(of: 0x2F) else { return nil }
         var here = open_how(OpenRequest.Flag.path | OpenRequest.Flag.directory | OpenRequest.Flag.closeOnExec)
         let top = guise_openat2(AT_FDCWD, "/proc/\(process)/root", &here)
@@ -32,7 +44,7 @@ struct Endpoint {
             throw Refused(.accessDenied, "the server's root directory cannot be opened: \(errnoText(-top))")
         }
         defer { close(top) }
-        here.resolve = GUISE_RESOLVE_IN_ROOT | GUISE_RESOLVE_NO_MAGICLINKS
+        here.resolve = GUISE_RESOLVE_IN_ROOT | GUISE_RESOLVE_NO_MAGICLINKS | resolve
         let directory = guise_openat2(top, Array(name[..<max(slash, 1)]) + [0], &here)
         guard directory >= 0 else {
             if [-ENOENT, -ENOTDIR].contains(directory) { return nil }
@@ -43,7 +55,7 @@ struct Endpoint {
         self.directory = OwnedDescriptor(directory)
         var there = open_how(
             OpenRequest.Flag.path | OpenRequest.Flag.noFollow | OpenRequest.Flag.closeOnExec,
-            resolve: GUISE_RESOLVE_BENEATH)
+            resolve: GUISE_RESOLVE_BENEATH | resolve)
         let file = guise_openat2(directory, Array(name[(slash + 1)...]) + [0], &there)
         self.file = file >= 0 ? OwnedDescriptor(file) : nil
         path = String(decoding: name.map(UInt8.init(bitPattern:)), as: UTF8.self)

@@ -28,6 +28,14 @@ extension Requests {
         Record(audit: context.audit, event: event(.accessAudited, client), body: request.body)
     }
 
+    /// Puts on record what was decided for a request on the control thread.
+    func keep(_ trail: DecisionTrail, of call: String, _ client: ControlClient) {
+        guard !trail.isEmpty else { return }
+        var event = event(.accessAudited, client)
+        event.call = call
+        context.audit.record(trail, as: event)
+    }
+
     /// An event about a process that asked.
     func event(_ kind: AuditEvent.Kind, _ client: ControlClient) -> AuditEvent {
         var event = AuditEvent(kind)

@@ -73,6 +73,14 @@ extension Requests {
             return .now(try hold(captured, client, attachment))
         }
         let (peer, server, process) = (captured.token, attachment.logon.token.token, client.pid)
+        // What is refused is looked at once more, and then goes on record.
+        let trail = DecisionTrail()
+        if let endpoint = Endpoint.known(at: path, of: process),
+            (try? endpoint.check(client: peer, server: server, trail)) != nil
+        {
+            keep(trail, of: "Capture", client)
+            return .now(try hold(captured, client, attachment))
+        }
         return .lookingUp { trail throws(Refused) in
             try Endpoint(at: path, of: process)?.check(client: peer, server: server, trail)
             return .done(.init())

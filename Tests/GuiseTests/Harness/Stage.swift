@@ -30,6 +30,8 @@ final class Stage {
 
     /// Makes the directory and, unless told not to, starts the authority.
     init(withAuthority: Bool = true) throws {
+        // Clients end while they are spoken to: that is one test's failure, and not the end of all. Children start afresh.
+        signal(SIGPIPE, SIG_IGN)
         var template = Array("/tmp/guise-test-XXXXXX\0".utf8CString)
         guard mkdtemp(&template) != nil else { throw HarnessError("mkdtemp: \(errno)") }
         directory = String(decoding: template.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)

@@ -12,8 +12,6 @@ struct SoakTests {
         let seconds = environment["GUISE_SOAK_SECONDS"].flatMap { Double($0) } ?? 20
         let seed = environment["GUISE_SOAK_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 0...UInt64.max)
         print("soak: GUISE_SOAK_SEED=\(seed) GUISE_SOAK_SECONDS=\(Int(seconds))")
-        // Clients end while they are spoken to.
-        signal(SIGPIPE, SIG_IGN)
         try onStage { stage in
             let summary = try Soak(stage, seconds: seconds, seed: seed).run()
             print(
