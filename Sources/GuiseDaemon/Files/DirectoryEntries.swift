@@ -14,13 +14,12 @@ func directoryEntries(of directory: Int32) -> [[CChar]]? {
     defer { closedir(stream) }
     var names: [[CChar]] = []
     while let entry = readdir(stream) {
-        let name = withUnsafePointer(to: &entry.pointee.d_name) {
-            $0.withMemoryRebound(to: CChar.self, capacity: 256) {
-                Array(UnsafeBufferPointer(start: $0, count: 256))
-            }
-        }.prefix { $0 != 0 }
+        // The last entry of a buffer may end with it, long before d_name does.
+        let start = (UnsafeRawPointer(entry) + MemoryLayout<dirent>.offset(of: \.d_name)!)
+            .assumingMemoryBound(to: CChar.self)
+        let name = UnsafeBufferPointer(start: start, count: strlen(start))
         if name.elementsEqual([0x2E]) || name.elementsEqual([0x2E, 0x2E]) { continue }
-        names.append(name + [0])
+        names.append(Array(name) + [0])
     }
     return names
 }
