@@ -33,8 +33,6 @@ struct KnownDescriptors {
     private static let longest = 1024
     /// In nanoseconds. File systems take the time at ticks, of 10 ms at most.
     private static let leftAlone: Int64 = 100_000_000
-    /// EXT4, XFS, Btrfs, tmpfs (statfs(2)).
-    private static let fileSystems: Set<UInt32> = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994]
 
     private var known = [Known?](repeating: nil, count: count)
     /// Whether the times in a mount may be gone by, as found out.
@@ -79,10 +77,8 @@ struct KnownDescriptors {
     private mutating func isTrusted(_ located: Located, _ mount: UInt64) -> Bool {
         guard mount != 0 else { return false }
         if let known = mounts[mount] { return known }
-        var status = CGuise.statfs()
-        guard fstatfs(located.number, &status) == 0 else { return false }
         if mounts.count >= Self.count { mounts = [:] }
-        let isTrusted = Self.fileSystems.contains(UInt32(truncatingIfNeeded: status.f_type))
+        let isTrusted = guise_is_of_this_machine(located.number)
         mounts[mount] = isTrusted
         return isTrusted
     }
