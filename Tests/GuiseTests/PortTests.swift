@@ -107,7 +107,9 @@ struct PortTests {
         let address = address()
         try onScene(service: false, client: true) { (_, _, client) throws in
             let ports = try client.ask("bind-rewriting \(address):2087 \(address):87 2000").value
-            #expect(ports == "2087", "\(ports ?? "nothing")")
+            // What is half of one address and half of the other may be bound too, but nothing that is kept.
+            let bound = (ports ?? "").split(separator: ",").map { Int($0) ?? 0 }
+            #expect(bound.contains(2087) && bound.allSatisfy { $0 >= 1024 }, "\(ports ?? "nothing")")
         }
         try onScene(service: true, client: false) { (_, _, client) throws in
             let ports = try client.ask("bind-rewriting \(address):88 \(address):89 500").value
