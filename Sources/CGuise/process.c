@@ -64,9 +64,10 @@ ssize_t guise_memory_read(int32_t tid, uint64_t address, void *out, size_t lengt
 }
 
 ssize_t guise_memory_read_string(int32_t tid, uint64_t address, char *out, size_t capacity) {
-    // Most strings are short, and a read that stays within one page costs half of one that does not.
+    // Most strings are short, and a read that stays within one page costs half of one that does not. One that comes
+    // to the end of its page goes on in the next.
     size_t first = PAGE - (address & (PAGE - 1));
-    if (first > SHORT) first = SHORT;
+    if (first > SHORT || first < SHORT / 4) first = SHORT;
     if (first > capacity) first = capacity;
     ssize_t got = guise_memory_read(tid, address, out, first);
     if (got < 0) return got;

@@ -32,6 +32,18 @@ static int give(int listener, uint64_t id, int descriptor) {
     return result(ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add));
 }
 
+// As whom files are removed; 0: as who mediates.
+static uid_t removes_as;
+
+static int remove_file(int directory, const char *path, int flags) {
+    const uint32_t keep = (uint32_t)-1;
+    if (removes_as == 0) return result(unlinkat(directory, path, flags));
+    if (syscall(SYS_setresgid, keep, removes_as, keep) || syscall(SYS_setresuid, keep, removes_as, keep)) _exit(1);
+    int done = result(unlinkat(directory, path, flags));
+    if (syscall(SYS_setresuid, keep, 0, keep) || syscall(SYS_setresgid, keep, 0, keep)) _exit(1);
+    return done;
+}
+
 // Nothing is checked that a mediator could not do without: this is a floor, not a mediator.
 static void mediate(int listener, int continues) {
     char path[4096];
@@ -59,7 +71,7 @@ static void mediate(int listener, int continues) {
             remote = (struct iovec){(void *)(uintptr_t)arguments[2], sizeof status};
             if (done == 0 && process_vm_writev((pid_t)trap.pid, &local, 1, &remote, 1, 0) <= 0) done = -EFAULT;
         } else if (trap.data.nr == SYS_unlinkat) {
-            done = result(unlinkat((int)arguments[0], path, (int)arguments[2]));
+            done = remove_file((int)arguments[0], path, (int)arguments[2]);
         } else {
             found = result(openat((int)arguments[0], path, (int)arguments[2], 0));
             done = found < 0 ? found : give(listener, trap.id, found);
@@ -76,7 +88,8 @@ static void *mediate_beside(void *listener) {
     return NULL;
 }
 
-int floor_install(int continues, int mediators) {
+int floor_install(int continues, int mediators, uid_t remover) {
+    removes_as = remover;
     struct sock_filter program[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 2, 0),

@@ -8,6 +8,7 @@ func mediationSuite() throws {
     let root = try stage.worker("--worker-root")
     let continued = try stage.worker("--worker-continued")
     let floor = try stage.worker("--worker-floor")
+    let floorAsClient = try stage.worker("--worker-floor-as", "\(Stage.alice)")
     let wideFloor = try stage.worker("--worker-floor-wide")
     // Two services: one stays itself, one acts as a client throughout.
     let acting = try stage.service()
@@ -50,7 +51,7 @@ func mediationSuite() throws {
     func made(_ count: Int, _ path: String) throws {
         try acting.ask("impersonate")
         defer { _ = try? acting.ask("revert") }
-        try acting.ask("create \(count) \(path)")
+        _ = try acting.measure("create \(count) \(path)")
     }
     turns.add("floor, stat") { try floor.measure("stat \(count) \(stage.unixFile)") }
     // A file with a descriptor takes the file system longer to remove.
@@ -59,6 +60,10 @@ func mediationSuite() throws {
             try made(count, scratch)
             return try floor.measure("unlink \(count) \(scratch)")
         }
+    }
+    turns.add("floor, unlink, as the client") {
+        try made(count, stage.unixScratch)
+        return try floorAsClient.measure("unlink \(count) \(stage.unixScratch)")
     }
     for (place, file, scratch) in [
         ("Unix place", stage.unixFile, stage.unixScratch),
@@ -109,6 +114,9 @@ func mediationSuite() throws {
         record("floor, unlink, \(place)")
         record("impersonating, unlink, \(place)", baseline: "floor, unlink, \(place)", atMost: 1.5)
     }
+
+    record("floor, unlink, as the client", baseline: "floor, unlink, Unix place")
+    record("impersonating, unlink, Unix place", baseline: "floor, unlink, as the client")
 
     var throughput = Suite("mediation: opens of one service at once, impersonating, Unix place")
     for threads in threadCounts {

@@ -35,10 +35,11 @@ final class Worker {
             try Worker(isService: false, path: arguments[3]).serve()
         case "--worker-root":
             try Worker(isService: false, path: "").serve()
-        case "--worker-continued", "--worker-floor", "--worker-floor-wide":
+        case "--worker-continued", "--worker-floor", "--worker-floor-wide", "--worker-floor-as":
             let error = floor_install(
                 arguments[1] == "--worker-continued" ? 1 : 0,
-                arguments[1] == "--worker-floor-wide" ? Int32(sysconf(Int32(_SC_NPROCESSORS_ONLN))) : 1)
+                arguments[1] == "--worker-floor-wide" ? Int32(sysconf(Int32(_SC_NPROCESSORS_ONLN))) : 1,
+                arguments[1] == "--worker-floor-as" ? uid_t(arguments[2])! : 0)
             guard error == 0 else { throw BenchError("no filter: \(String(cString: strerror(-error)))") }
             try Worker(isService: false, path: "").serve()
         default:

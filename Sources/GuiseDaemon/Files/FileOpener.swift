@@ -209,8 +209,8 @@ final class FileOpener {
         guard found >= 0 else { return nil }
         var status = statx()
         guard guise_stat(found, "", GUISE_AT_EMPTY_PATH, &status) == 0, status.isRegular,
-            case .success(true) = StoredDescriptor.read(
-                of: found,
+            case .success(true) = known.read(
+                of: found, status, isPath: false,
                 { descriptor in
                     // What is refused here is decided once more, and then goes on record.
                     guard let grant = Self.grant(descriptor, rights, caller) else { return false }
@@ -226,7 +226,7 @@ final class FileOpener {
     }
 
     /// The decision if it is a grant.
-    private static func grant(
+    static func grant(
         _ descriptor: UnsafeRawBufferPointer, _ rights: AccessMask<FileKind>, _ caller: Caller
     ) -> AccessDecision<FileKind>? {
         guard
@@ -355,7 +355,7 @@ final class FileOpener {
             _ = guise_clear_nonblocking(found, flags)
         }
         let rights = request.rights(onDirectory: status.isDirectory, for: caller.intent)
-        let decision = StoredDescriptor.read(of: found) { descriptor in
+        let decision = known.read(of: found, status, isPath: false) { descriptor in
             (try? trail.isAllowed(
                 descriptor, rights, caller.token, for: caller.intent, object: found)) == true
         }

@@ -35,22 +35,22 @@ struct KnownDescriptors {
     private static let leftAlone: Int64 = 100_000_000
 
     private var known = [Known?](repeating: nil, count: count)
-    /// Whether the times in a mount may be gone by, as found out.
+    /// Whether a mount is of a file system of this machine, as found out.
     private var mounts: [UInt64: Bool] = [:]
 
-    /// As ``StoredDescriptor/read(of:isPath:_:)`` for an object whose status was just read.
+    /// As ``StoredDescriptor/read(of:isPath:_:)`` for an open object whose status was just read.
     mutating func read<Result>(
-        _ located: Located, _ body: (UnsafeRawBufferPointer) -> Result
+        of object: Int32, _ status: statx, isPath: Bool, _ body: (UnsafeRawBufferPointer) -> Result
     ) -> Swift.Result<Result, StoredDescriptor.Failure> {
-        let version = Version(located.status)
+        let version = Version(status)
         let place = Int(truncatingIfNeeded: version.inode % UInt64(Self.count))
         if let found = known[place], found.version == version {
             guard let bytes = found.bytes else { return .failure(StoredDescriptor.Failure(errno: ENODATA)) }
             return .success(bytes.withUnsafeBytes(body))
         }
-        let mayKeep = isLeftAlone(version) && isTrusted(located, version.mount)
+        let mayKeep = isLeftAlone(version) && isOfThisMachine(object, version.mount)
         var kept: [UInt8]?
-        let result = StoredDescriptor.read(of: located.number, isPath: true) { bytes in
+        let result = StoredDescriptor.read(of: object, isPath: isPath) { bytes in
             if mayKeep { kept = Array(bytes) }
             return body(bytes)
         }
@@ -74,12 +74,17 @@ struct KnownDescriptors {
         return age.0 * 1_000_000_000 + age.1 > Self.leftAlone
     }
 
-    private mutating func isTrusted(_ located: Located, _ mount: UInt64) -> Bool {
+    /// Whether an open object lies in a file system of this machine that keeps the time itself and answers at once.
+    mutating func isOfThisMachine(_ located: Located) -> Bool {
+        isOfThisMachine(located.number, withUnsafePointer(to: located.status, guise_stat_mount))
+    }
+
+    private mutating func isOfThisMachine(_ object: Int32, _ mount: UInt64) -> Bool {
         guard mount != 0 else { return false }
         if let known = mounts[mount] { return known }
         if mounts.count >= Self.count { mounts = [:] }
-        let isTrusted = guise_is_of_this_machine(located.number)
-        mounts[mount] = isTrusted
-        return isTrusted
+        let isOfThisMachine = guise_is_of_this_machine(object)
+        mounts[mount] = isOfThisMachine
+        return isOfThisMachine
     }
 }

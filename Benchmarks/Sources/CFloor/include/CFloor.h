@@ -7,8 +7,9 @@
 // Has every openat, newfstatat and unlinkat of the calling process carried out by a minimal mediator, a process forked
 // here: receive, then continue the call; or receive, process_vm_readv of the path, and then open, ADDFD, SEND, or
 // fstatat, process_vm_writev, SEND, or unlinkat, SEND. Both wake up synchronously. `mediators` threads of it wait for
-// traps. The calling process must have one thread. Returns 0 or a negative errno.
-int floor_install(int continues, int mediators);
+// traps. Files are removed as the user `remover`, by raw setresgid and setresuid, unless that is 0. The calling process
+// must have one thread. Returns 0 or a negative errno.
+int floor_install(int continues, int mediators, uid_t remover);
 
 // Opens (for reading) and closes `path` `count` times and returns the nanoseconds of one, or a negative errno.
 double bench_open_close(const char *path, int count);
