@@ -80,7 +80,7 @@ int guise_mark_write(int32_t tid, uint32_t uid, uint32_t gid, uint64_t mark) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int pidfd = -1;
-    int child = clone(carry_out, stack + STACK, CLONE_VM | CLONE_PIDFD, &order, &pidfd);
+    int child = clone(carry_out, stack + STACK, CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_PIDFD, &order, &pidfd);
     if (child < 0) order.result = -errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (child > 0) {

@@ -226,8 +226,9 @@ struct WorkingDirectoryTests {
             #expect(try client.acting("open file \(Flags.create | Flags.write) \(0o600)").number != nil)
             #expect(try client.acting("spawn /bin/pwd -P").value == hers)
             #expect(try client.acting("fork-revert cat file").value == "ERRNO \(EACCES)")
-            let refused = try client.acting("process /bin/cat file")
-            #expect(refused.value?.contains("Permission denied") == true, "\(refused)")
+            // Foundation has its child go there by name, and so as the service.
+            #expect(try client.acting("process /bin/true").thrown != nil)
+            #expect(try client.acting("process-in / /bin/pwd").value == "/")
         }
     }
 
@@ -289,6 +290,39 @@ struct WorkingDirectoryTests {
             close(accepted)
             #expect(try scene.client.ask("connect socket").errno == EACCES)
             #expect(try scene.bobs.acting("connect socket").errno == EACCES)
+            let mail = try PlainServer(at: hers + "/mail", type: SOCK_DGRAM, of: scene.alice)
+            for command in ["send-to", "send-message-to"] {
+                #expect(try scene.client.acting("\(command) datagram mail text").number == 4)
+                #expect(try scene.bobs.acting("\(command) datagram mail text").errno == EACCES)
+                // For the kernel, who would send it, it is no address at all.
+                #expect(try scene.client.ask("\(command) datagram mail text").errno == EACCES)
+            }
+            #expect(try scene.client.ask("send-many mail,mail text").value?.hasPrefix("-\(EACCES) ") == true)
+            let named = try #require(try scene.client.ask("socket stream").number)
+            #expect(try scene.client.ask("bind \(named) made").errno == EACCES)
+            #expect(try scene.client.acting("bind \(named) made").number == 0)
+            var status = stat()
+            #expect(lstat(hers + "/made", &status) == 0 && status.st_uid == scene.alice.uid)
+            withExtendedLifetime(mail) {}
+        }
+    }
+
+    @Test("is anywhere for who backs up or restores, with the privilege and the intent")
+    func intent() throws {
+        try onStage { (stage) throws in
+            let alice = try stage.user("alice")
+            let root = try stage.root(
+                "managed", "O:BAG:SYD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;{alice})", for: alice)
+            for privilege in ["SeBackupPrivilege", "SeRestorePrivilege", "SeTakeOwnershipPrivilege"] {
+                let account = try stage.service(privilege, privileges: ["SeImpersonatePrivilege", privilege])
+                let client = try stage.serve(account, name: privilege).client(alice)
+                #expect(try client.ask("chdir \(root)").errno == EACCES)
+                for intent in ["backup", "restore"] {
+                    let holds = privilege.lowercased().contains(intent)
+                    let went = try client.ask("intent \(intent) chdir \(root)")
+                    #expect(went.errno == (holds ? nil : EACCES), "\(privilege) \(intent): \(went)")
+                }
+            }
         }
     }
 
