@@ -18,11 +18,17 @@ extension Mediator {
 
     /// Whether the kernel has the process elsewhere than it is. Where that cannot be told, it may have.
     private func isElsewhere(_ trap: Trap) -> Bool {
-        let noted = trap.service.workingDirectories
-        guard noted.isUsed else { return false }
-        guard let whereabouts = try? noted.whereabouts(of: trap.tid) else { return true }
+        guard let whereabouts = try? whereabouts(of: trap) else { return true }
         if case .kernels = whereabouts { return false }
         return true
+    }
+
+    /// Where the process is, as it was when that was first asked during its call.
+    func whereabouts(of trap: Trap) throws(FileError) -> WorkingDirectories.Whereabouts {
+        if let whereabouts { return whereabouts }
+        let found = try trap.service.workingDirectories.whereabouts(of: trap.tid)
+        whereabouts = found
+        return found
     }
 
     /// Whether a path, which was just read, starts elsewhere: at the working directory, or at what /proc says that is.

@@ -19,6 +19,8 @@ final class Mediator {
     let alarm = Alarm()
     /// As whom the thread acts whose trap is handled; nil: the process.
     private(set) var acting: ImpersonationHandle?
+    /// Where the process is whose trap is handled, once that was asked.
+    var whereabouts: WorkingDirectories.Whereabouts?
 
     /// Takes the calling thread for its own.
     init(_ context: MediationContext, _ crowd: Crowd) {
@@ -46,6 +48,7 @@ final class Mediator {
         next = nil
         opener.trail.clear()
         acting = nil
+        whereabouts = nil
         defer {
             if let place {
                 next = crowd.leave(place)
@@ -358,9 +361,7 @@ final class Mediator {
 
     /// A directory of the caller, or its working directory for AT_FDCWD, open with O_PATH.
     func directory(_ number: Int32, of trap: Trap) throws(FileError) -> OwnedDescriptor {
-        if number == AT_FDCWD, let noted = try trap.service.workingDirectories.directory(of: trap.tid) {
-            return noted
-        }
+        if number == AT_FDCWD, let noted = try whereabouts(of: trap).directory { return noted }
         let name = number == AT_FDCWD ? "cwd" : "fd/\(number)"
         var how = open_how(OpenRequest.Flag.path | OpenRequest.Flag.closeOnExec)
         let opened = "/proc/\(trap.tid)/\(name)".withCString { guise_openat2(AT_FDCWD, $0, &how) }

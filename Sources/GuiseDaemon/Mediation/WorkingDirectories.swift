@@ -30,6 +30,20 @@ final class WorkingDirectories: Sendable {
         case elsewhere(OwnedDescriptor)
         /// It has a mark that stands for nothing (any more).
         case unknown
+
+        /// Where a relative path starts, if that is not where the kernel has the process.
+        var directory: OwnedDescriptor? {
+            get throws(FileError) {
+                switch self {
+                case .kernels: return nil
+                case .elsewhere(let directory): return directory
+                case .unknown:
+                    throw FileError(
+                        EACCES,
+                        rule: "the working directory is not known any more; go to one by an absolute path")
+                }
+            }
+        }
     }
 
     private struct Directory {
@@ -131,13 +145,7 @@ final class WorkingDirectories: Sendable {
 
     /// Where a relative path of a thread starts, if that is not where the kernel has it.
     func directory(of tid: Int32) throws(FileError) -> OwnedDescriptor? {
-        switch try whereabouts(of: tid) {
-        case .kernels: return nil
-        case .elsewhere(let directory): return directory
-        case .unknown:
-            throw FileError(
-                EACCES, rule: "the working directory is not known any more; go to one by an absolute path")
-        }
+        try whereabouts(of: tid).directory
     }
 
     /// Whether the kernel has the process of a thread in a directory.
