@@ -54,7 +54,8 @@ static const struct call notified[] = {
     {SYS_symlinkat, "symlinkat"}, {SYS_mknodat, "mknodat"}, {SYS_fchmod, "fchmod"},
     {SYS_fchmodat, "fchmodat"}, {NR_fchmodat2, "fchmodat2"}, {SYS_fchown, "fchown"},
     {SYS_fchownat, "fchownat"}, {SYS_utimensat, "utimensat"}, {SYS_truncate, "truncate"},
-    {SYS_statfs, "statfs"}, {SYS_chdir, "chdir"}, {SYS_fchdir, "fchdir"}, {SYS_chroot, "chroot"},
+    {SYS_statfs, "statfs"}, {SYS_chdir, "chdir"}, {SYS_fchdir, "fchdir"}, {SYS_getcwd, "getcwd"},
+    {SYS_chroot, "chroot"},
     {SYS_setxattr, "setxattr"}, {SYS_lsetxattr, "lsetxattr"}, {SYS_fsetxattr, "fsetxattr"},
     {NR_setxattrat, "setxattrat"}, {SYS_getxattr, "getxattr"}, {SYS_lgetxattr, "lgetxattr"},
     {SYS_fgetxattr, "fgetxattr"}, {NR_getxattrat, "getxattrat"}, {SYS_listxattr, "listxattr"},
@@ -80,7 +81,8 @@ static const struct call notified[] = {
     {SYS_setpriority, "setpriority"}, {SYS_ioprio_set, "ioprio_set"}, {SYS_quotactl, "quotactl"},
     {NR_statmount, "statmount"}, {NR_listmount, "listmount"},
     // Notified for some arguments only: see guise_filter_install.
-    {SYS_sendto, "sendto"}, {SYS_prlimit64, "prlimit64"}, {SYS_ioctl, "ioctl"},
+    {SYS_sendto, "sendto"}, {SYS_prlimit64, "prlimit64"}, {SYS_ioctl, "ioctl"}, {SYS_clone, "clone"},
+    {SYS_unshare, "unshare"},
 };
 
 // Refused whoever asks: a way around the mediator, or a right that no service under it has.
@@ -114,6 +116,10 @@ int32_t guise_call_number(const char *name) {
 // ioctls on a descriptor that the kernel decides by the caller's identity (ioctl_fs, FS_IOC_*).
 #define SET_FLAGS 0x40086602
 #define SET_XATTR 0x401c5820
+// Threads share their working directory, and processes do not; what mixes that is notified.
+#define SHARED (CLONE_THREAD | CLONE_FS)
+// Carries the mark of a process, which is the authority's: see CGuiseMark.h.
+#define MARKED_LIMIT 10
 
 int guise_filter_install(void) {
     struct sock_filter program[512];
@@ -139,14 +145,26 @@ int guise_filter_install(void) {
     // clone3 hides its flags in memory; libraries fall back to clone.
     UNLESS(BPF_JEQ, SYS_clone3, 1);
     RETURN(RETURN_ERRNO(ENOSYS));
-    UNLESS(BPF_JEQ, SYS_clone, 4);
+    UNLESS(BPF_JEQ, SYS_clone, 9);
     LOAD(LOW(0));
     UNLESS(BPF_JSET, NAMESPACES, 1);
     RETURN(RETURN_ERRNO(EPERM));
+    EMIT(BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SHARED));
+    UNLESS(BPF_JEQ, 0, 1);
     RETURN(SECCOMP_RET_ALLOW);
-    UNLESS(BPF_JEQ, SYS_unshare, 4);
+    UNLESS(BPF_JEQ, SHARED, 1);
+    RETURN(SECCOMP_RET_ALLOW);
+    RETURN(SECCOMP_RET_USER_NOTIF);
+    UNLESS(BPF_JEQ, SYS_unshare, 6);
     LOAD(LOW(0));
     UNLESS(BPF_JSET, ~(uint32_t)(CLONE_FILES | CLONE_FS | CLONE_SYSVSEM), 1);
+    RETURN(RETURN_ERRNO(EPERM));
+    UNLESS(BPF_JSET, CLONE_FS, 1);
+    RETURN(SECCOMP_RET_USER_NOTIF);
+    RETURN(SECCOMP_RET_ALLOW);
+    UNLESS(BPF_JEQ, SYS_setrlimit, 4);
+    LOAD(LOW(0));
+    UNLESS(BPF_JEQ, MARKED_LIMIT, 1);
     RETURN(RETURN_ERRNO(EPERM));
     RETURN(SECCOMP_RET_ALLOW);
     UNLESS(BPF_JEQ, SYS_prctl, 4);
@@ -162,7 +180,15 @@ int guise_filter_install(void) {
     UNLESS(BPF_JEQ, 0, 1);
     RETURN(SECCOMP_RET_ALLOW);
     RETURN(SECCOMP_RET_USER_NOTIF);
-    UNLESS(BPF_JEQ, SYS_prlimit64, 4);
+    UNLESS(BPF_JEQ, SYS_prlimit64, 11);
+    LOAD(LOW(1));
+    UNLESS(BPF_JEQ, MARKED_LIMIT, 5);
+    // Without a new limit it only asks.
+    LOAD(LOW(2));
+    UNLESS(BPF_JEQ, 0, 2);
+    LOAD(HIGH(2));
+    EMIT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0));
+    RETURN(RETURN_ERRNO(EPERM));
     LOAD(LOW(0));
     UNLESS(BPF_JEQ, 0, 1);
     RETURN(SECCOMP_RET_ALLOW);

@@ -560,17 +560,6 @@ struct ConnectionTests {
         }
     }
 
-    @Test("the working directory, which is every thread's, stays, and the log says what to do instead")
-    func workingDirectory() throws {
-        try onScene { (scene) throws in
-            _ = try scene.client.ask("impersonate")
-            let folder = try #require(try scene.client.ask("open \(scene.home) \(Flags.directory)").number)
-            #expect(try scene.client.ask("syscall \(SYS_chdir) @\(scene.home)").errno == EACCES)
-            #expect(try scene.client.ask("syscall \(SYS_fchdir) \(folder)").errno == EACCES)
-            try scene.stage.waitForAudit("access-denied", "\"call\":\"fchdir\"", "openat")
-        }
-    }
-
     // MARK: Datagrams
 
     @Test("a datagram goes where the client may write, and is the client's")

@@ -214,11 +214,4 @@ import Testing
                 try scene.client.acting("syscall \(SYS_readlink) @\(scene.home)/link #100 100").number == 1)
         }
     }
-
-    @Test("leave the process where it is") func workingDirectory() throws {
-        try onScene { (scene) throws in
-            #expect(try scene.client.acting("syscall \(SYS_chdir) @\(scene.home)").errno == EACCES)
-            try scene.stage.waitForAudit("access-denied", "\"call\":\"chdir\"")
-        }
-    }
 }

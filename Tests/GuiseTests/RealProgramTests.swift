@@ -155,7 +155,7 @@ struct RealProgramTests {
     }
 
     @Test(
-        "git, started by a thread that impersonates, works as the service, and under a managed root without a work tree",
+        "git, started by a thread that impersonates, works as the service, with work trees under a managed root, too",
         .enabled(if: hasGit, "needs git"))
     func git() throws {
         try onScene { (scene) throws in
@@ -164,11 +164,13 @@ struct RealProgramTests {
             let clone = scene.stage.folder("clones", of: account) + "/clone"
             let managed = try scene.stage.root(
                 "repositories", "O:BAG:SYD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;{files})", for: account)
+            // Under a managed root all is root's, and git wants to be told that it may trust that.
+            let settings = try scene.stage.file(
+                "gitconfig", "[safe]\ndirectory=*\n[user]\nname=Alice\nemail=alice@example.org\n", mode: 0o644
+            )
             func run(_ command: String, as client: Client) throws -> String {
                 try client.acting(
-                    "process /usr/bin/env -C / HOME=/nonexistent GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_COUNT=3"
-                        + " GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=* GIT_CONFIG_KEY_1=user.name"
-                        + " GIT_CONFIG_VALUE_1=Alice GIT_CONFIG_KEY_2=user.email GIT_CONFIG_VALUE_2=alice@example.org"
+                    "process /usr/bin/env -C / HOME=/nonexistent GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=\(settings)"
                         + " git \(command)"
                 ).value ?? "refused"
             }
@@ -188,10 +190,39 @@ struct RealProgramTests {
             try expect("-C \(clone) status --porcelain=v2 --branch", "branch.head")
             try expect("-C \(clone) gc -q")
             try expect("-C \(clone) fsck")
-            // Nobody but the authority goes there, so no process has its working directory there.
-            let refused = try run("clone -q \(source) \(managed)/clone", as: scene.client)
+            let tree = managed + "/clone"
+            try expect("clone -q \(source) \(tree)")
+            #expect(try String(contentsOfFile: tree + "/two", encoding: .utf8) == "two")
+            #expect(try run("-C \(tree) status --porcelain", as: scene.client) == " (0)")
+            try scene.stage.managedFile(
+                tree + "/three", "three", "O:{files}G:SYD:P(A;;FA;;;SY)(A;;FA;;;{files})", for: account)
+            try expect("-C \(tree) status --porcelain", "?? three")
+            try expect("-C \(tree) add .")
+            try expect("-C \(tree) status --porcelain", "A  three")
+            try expect("-C \(tree) commit -q -m three")
+            try expect("-C \(tree) checkout -q -b side HEAD~2")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: tree).sorted() == [".git", "one"])
+            try expect("-C \(tree) mv one first")
+            try expect("-C \(tree) commit -q -a -m first")
+            try expect("-C \(tree)/.git log --oneline --all", "three")
+            try expect("-C \(tree) checkout -q -")
             #expect(
-                refused.hasSuffix("(128)") && refused.contains("must be run in a work tree"), "\(refused)")
+                try FileManager.default.contentsOfDirectory(atPath: tree).sorted()
+                    == [".git", "one", "three", "two"])
+            try expect("-C \(tree) merge -q -m both side")
+            #expect(access(tree + "/first", F_OK) == 0 && access(tree + "/one", F_OK) != 0)
+            try expect("-C \(tree) stash list")
+            try expect("-C \(tree) gc -q")
+            try expect("-C \(tree) fsck")
+            try expect("-C \(tree) grep -n three", "three:1:three")
+            try expect("clone -q \(tree) \(managed)/again")
+            #expect(try String(contentsOfFile: managed + "/again/three", encoding: .utf8) == "three")
+            // Where the service has no rights it has no work tree.
+            let hers = try scene.stage.managedFolder(
+                managed + "/hers", "O:{alice}G:SYD:P(A;OICI;FA;;;{alice})", for: scene.alice)
+            let refused = try run("-C \(hers) status", as: scene.client)
+            #expect(
+                refused.hasSuffix("(128)") && refused.contains("Permission denied"), "\(refused)")
             let bare = "--git-dir=\(managed)/bare"
             try expect("\(bare) init -q --bare")
             try expect("\(bare) fetch -q \(source) HEAD:main")

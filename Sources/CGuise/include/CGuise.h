@@ -32,6 +32,7 @@
 #include "CGuiseCredentials.h"
 #include "CGuiseFilter.h"
 #include "CGuiseFlags.h"
+#include "CGuiseMark.h"
 #include "CGuiseNotification.h"
 #include "CGuisePassword.h"
 #include "CGuiseProcess.h"

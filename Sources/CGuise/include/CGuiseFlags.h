@@ -52,6 +52,7 @@ static const int32_t GUISE_AT_SYMLINK_NOFOLLOW = 0x100;
 static const int32_t GUISE_AT_NO_AUTOMOUNT = 0x800;
 static const int32_t GUISE_AT_EMPTY_PATH = 0x1000;
 static const int32_t GUISE_AT_EACCESS = 0x200;
+static const int32_t GUISE_AT_STATX_DONT_SYNC = 0x4000;
 static const uint32_t GUISE_IN_DONT_FOLLOW = 0x02000000;
 static const int32_t GUISE_RENAME_NOREPLACE = 1;
 static const int32_t GUISE_RENAME_EXCHANGE = 2;

@@ -12,6 +12,7 @@ package final class MediatedService: Sendable {
     /// The token of every process of the service while it does not impersonate, and its Unix user.
     package let logon: Logon
     let listener: Int32
+    let workingDirectories: WorkingDirectories
 
     private let attachments = Mutex<[Attachment]>([])
     private let ended = Atomic(false)
@@ -21,6 +22,7 @@ package final class MediatedService: Sendable {
         accountName = name.split(separator: "\\").last.map(String.init) ?? name
         self.logon = logon
         self.listener = listener
+        workingDirectories = WorkingDirectories(of: logon.credentials)
     }
 
     deinit { CGuise.close(listener) }
@@ -28,7 +30,10 @@ package final class MediatedService: Sendable {
     /// True once the last process of the service is gone.
     var hasEnded: Bool { ended.load(ordering: .acquiring) }
 
-    func end() { ended.store(true, ordering: .releasing) }
+    func end() {
+        ended.store(true, ordering: .releasing)
+        workingDirectories.end()
+    }
 
     /// How often a process may lose its connection to the authority and attach again.
     static let largestDetachedCount = 4

@@ -68,6 +68,14 @@ struct FileCalls {
         try asCaller { guise_faccessat2(located.number, "", mode, GUISE_AT_EMPTY_PATH | GUISE_AT_EACCESS) }
     }
 
+    /// chdir(2) and fchdir(2): TRAVERSE. Who backs up or restores passes through without.
+    func checkEntry(to located: Located) throws(FileError) {
+        guard located.status.isDirectory else { throw FileError(ENOTDIR) }
+        if caller.intent.isEmpty { try require(.traverse, on: located) }
+        guard !located.isManaged else { return }
+        try asCaller { guise_faccessat2(located.number, "", X_OK, GUISE_AT_EMPTY_PATH | GUISE_AT_EACCESS) }
+    }
+
     /// The content of a symbolic link.
     func content(ofLink located: Located) throws(FileError) -> [CChar] {
         guard located.status.isSymbolicLink else { throw FileError(EINVAL) }

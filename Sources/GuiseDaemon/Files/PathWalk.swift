@@ -21,15 +21,25 @@ struct Caller {
     let umask: UInt32
     /// What the calls are declared to be for, as far as the token has the privileges that this asks for.
     let intent: AccessIntent
+    /// Where its process may be other than where the kernel has it; nil for one that is not mediated.
+    let workingDirectories: WorkingDirectories?
 
     init(
-        token: Token, credentials: UnixCredentials?, tid: Int32, umask: UInt32, intent: AccessIntent = []
+        token: Token, credentials: UnixCredentials?, tid: Int32, umask: UInt32, intent: AccessIntent = [],
+        workingDirectories: WorkingDirectories? = nil
     ) {
         (self.token, self.credentials, self.tid, self.umask) = (token, credentials?.assumable, tid, umask)
+        self.workingDirectories = workingDirectories
         var held: AccessIntent = []
         if intent.contains(.backup), token.holds(.backup) { held.insert(.backup) }
         if intent.contains(.restore), token.holds(.restore) { held.insert(.restore) }
         self.intent = held
+    }
+
+    /// Its directories in /proc.
+    var directories: [String] {
+        let own = "/proc/\(pid)"
+        return [own, own + "/task/\(tid)"]
     }
 }
 
@@ -157,8 +167,9 @@ struct PathWalk {
                     else { throw Stop(ELOOP) }
                     let target = open(terminated, in: place, flags: OpenRequest.Flag.path)
                     guard target >= 0 else { throw Stop(-target) }
-                    let reached = OwnedDescriptor(target)
-                    let root = roots.root(containing: target)
+                    let linked = OwnedDescriptor(target)
+                    let reached = try ownWorkingDirectory(terminated, in: place) ?? linked
+                    let root = roots.root(containing: reached.number)
                     if isLast, !components.endsInSlash {
                         return root == nil
                             ? .reached(reached) : .managed(reached, try self.status(of: reached))
@@ -266,9 +277,17 @@ struct PathWalk {
         else { return false }
         let name = String(decoding: name.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
         guard name == "fd" || Int32(name) != nil else { return false }
-        let own = "/proc/\(caller.pid)"
-        let directories = [own, own + "/task/\(caller.tid)"].map { name == "fd" ? $0 : $0 + "/fd" }
+        let directories = caller.directories.map { name == "fd" ? $0 : $0 + "/fd" }
         return directories.contains(String(decoding: bytes, as: UTF8.self))
+    }
+
+    /// Where the link `cwd` of the caller leads if the kernel has it elsewhere.
+    private func ownWorkingDirectory(_ name: [CChar], in place: Place) throws(Stop) -> OwnedDescriptor? {
+        guard let noted = caller.workingDirectories, noted.isUsed, name == [0x63, 0x77, 0x64, 0],
+            let bytes = kernelPath(of: place.directory.number),
+            caller.directories.contains(String(decoding: bytes, as: UTF8.self))
+        else { return nil }
+        do { return try noted.directory(of: caller.tid) } catch { throw Stop(error.errno) }
     }
 
     private func status(of object: OwnedDescriptor) throws(Stop) -> statx {

@@ -30,8 +30,8 @@ enum CallTable {
         case signalWithValue
         /// execve, execveat
         case execute
-        /// chdir, fchdir: of the whole process, and done by itself alone.
-        case workingDirectory
+        /// unshare and clone, where threads of a process part from its working directory or processes share one.
+        case separation
         /// Anything else: the kernel's while not impersonating, refused while impersonating.
         case other
     }
@@ -58,7 +58,7 @@ enum CallTable {
         set(.message, "sendmsg")
         set(.signal, "kill", "tkill", "tgkill")
         set(.signalWithValue, "rt_sigqueueinfo", "rt_tgsigqueueinfo")
-        set(.workingDirectory, "chdir", "fchdir")
+        set(.separation, "unshare", "clone")
         set(.execute, "execve", "execveat")
         return rows
     }()

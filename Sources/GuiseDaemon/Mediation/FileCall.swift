@@ -13,6 +13,7 @@ enum FileCall: String, CaseIterable {
     case getxattr, lgetxattr, fgetxattr, setxattr, lsetxattr, fsetxattr
     case listxattr, llistxattr, flistxattr, removexattr, lremovexattr, fremovexattr
     case inotifyAddWatch = "inotify_add_watch"
+    case chdir, fchdir, getcwd
 
     /// The arguments that are paths: the index of each, and of the directory it starts from, if it has one.
     var paths: [(path: Int, directory: Int?)] {
@@ -20,7 +21,7 @@ enum FileCall: String, CaseIterable {
         case .stat, .lstat, .statfs, .access, .readlink, .unlink, .rmdir, .mkdir, .mknod, .chmod, .chown,
             .lchown,
             .utime, .utimes, .truncate, .getxattr, .lgetxattr, .setxattr, .lsetxattr, .listxattr, .llistxattr,
-            .removexattr, .lremovexattr:
+            .removexattr, .lremovexattr, .chdir:
             [(0, nil)]
         case .newfstatat, .statx, .faccessat, .faccessat2, .readlinkat, .unlinkat, .mkdirat, .mknodat,
             .fchmodat,
@@ -32,7 +33,7 @@ enum FileCall: String, CaseIterable {
         case .rename, .link: [(0, nil), (1, nil)]
         case .renameat, .renameat2, .linkat: [(1, 0), (3, 2)]
         case .inotifyAddWatch: [(1, nil)]
-        case .fchmod, .fchown, .fgetxattr, .fsetxattr, .flistxattr, .fremovexattr: []
+        case .fchmod, .fchown, .fgetxattr, .fsetxattr, .flistxattr, .fremovexattr, .fchdir, .getcwd: []
         }
     }
 
@@ -40,6 +41,14 @@ enum FileCall: String, CaseIterable {
     var changesAttributes: Bool {
         switch self {
         case .setxattr, .lsetxattr, .fsetxattr, .removexattr, .lremovexattr, .fremovexattr: true
+        default: false
+        }
+    }
+
+    /// Whether the call changes the working directory, or tells it.
+    var isAboutWorkingDirectory: Bool {
+        switch self {
+        case .chdir, .fchdir, .getcwd: true
         default: false
         }
     }

@@ -16,9 +16,9 @@ extension Mediator {
     /// More than any Unix socket takes at once unless somebody raised its buffer.
     private static let largestDatagram = 1 << 20
     /// As many as the kernel takes at once (UIO_MAXIOV).
-    private static let largestBatch = 1024
+    static let largestBatch = 1024
     /// struct mmsghdr: a msghdr of 56 bytes, and how much of it was sent.
-    private static let batchStride = 64
+    static let batchStride = 64
 
     /// Who sends, from where.
     private struct Sender {
@@ -97,7 +97,8 @@ extension Mediator {
                 throw FileError(EACCES, rule: "the client has no Unix user to send as")
             }
             let caller = Caller(
-                token: bearer.token, credentials: credentials, tid: trap.tid, umask: status.umask)
+                token: bearer.token, credentials: credentials, tid: trap.tid, umask: status.umask,
+                workingDirectories: trap.service.workingDirectories)
             let sender = Sender(
                 socket: socket, bearer: bearer, caller: caller, credentials: credentials, pid: status.pid)
             guard let result = try body(sender, &address) else { return .waits }

@@ -9,9 +9,12 @@ extension Mediator {
         // Without root the service could change descriptors as its user can: here it cannot.
         let leads =
             !AuthorityUser.isRoot && call.changesAttributes
-            || !context.roots.isEmpty
+            || call.isAboutWorkingDirectory && concernsNoted(trap, call)
+            || (!context.roots.isEmpty || trap.service.workingDirectories.isUsed)
                 && call.paths.contains { index, directory in
-                    let length = trap.readPath(trap.argument(index), path)
+                    // Without a path some calls are about the directory itself.
+                    let length =
+                        trap.argument(index) == 0 ? 0 : trap.readPath(trap.argument(index), path)
                     return length >= 0
                         && leadsUnderManagedRoot(trap, directory.map { trap.int($0) } ?? AT_FDCWD, length)
                 }
@@ -36,12 +39,12 @@ extension Mediator {
             umask = status.umask
         }
         let caller = Caller(
-            token: token, credentials: credentials, tid: trap.tid, umask: umask, intent: intent)
+            token: token, credentials: credentials, tid: trap.tid, umask: umask, intent: intent,
+            workingDirectories: trap.service.workingDirectories)
         let work = FileCallWork(
             mediator: self, trap: trap, calls: FileCalls(opener: opener, caller: caller))
         do throws(FileError) {
-            let result = try work.perform(call)
-            trap.succeed(result)
+            if let result = try work.perform(call) { trap.succeed(result) } else { trap.proceed() }
         } catch {
             let rule = rule(error.errno, error.rule)
             let paths = rule == nil ? [] : work.spelledPaths(call)
@@ -160,8 +163,8 @@ private struct FileCallWork {
 
     // MARK: The calls
 
-    /// Returns what the call returns.
-    func perform(_ call: FileCall) throws(FileError) -> Int64 {
+    /// Returns what the call returns; nil: the kernel is to carry it out, which decides nothing in a client's favour.
+    func perform(_ call: FileCall) throws(FileError) -> Int64? {
         switch call {
         case .stat: try writeStatus(of: try object(0), 1)
         case .lstat: try writeStatus(of: try object(0, follows: false), 1)
@@ -228,6 +231,13 @@ private struct FileCallWork {
             let events = UInt32(truncatingIfNeeded: trap.argument(2))
             let watched = try object(1, follows: events & GUISE_IN_DONT_FOLLOW == 0)
             return Int64(try calls.watch(watched, instance, events: events))
+        case .chdir:
+            let located = try object(0)
+            return try go(to: located, isAnywhere: try text(0).first == 0x2F)
+        case .fchdir:
+            guard trap.int(0) >= 0 else { throw FileError(EBADF) }
+            return try go(to: try descriptor(trap.int(0)), isAnywhere: true)
+        case .getcwd: return try writeWorkingDirectory()
         }
         return 0
     }
@@ -282,9 +292,53 @@ private struct FileCallWork {
     private func writeLink(_ located: Located, _ index: Int, _ sizeIndex: Int) throws(FileError) -> Int64 {
         let size = trap.int(sizeIndex)
         guard size > 0 else { throw FileError(EINVAL) }
-        let content = try calls.content(ofLink: located).prefix(Int(size))
-        try write(content.map(UInt8.init(bitPattern:)), index)
-        return Int64(content.count)
+        let own = try ownWorkingDirectory(located)
+        let content = if let own { own } else { try calls.content(ofLink: located) }
+        try write(content.prefix(Int(size)).map(UInt8.init(bitPattern:)), index)
+        return Int64(min(content.count, Int(size)))
+    }
+
+    // MARK: The working directory
+
+    /// Where the caller's link `cwd` in /proc leads, if the kernel has it elsewhere.
+    private func ownWorkingDirectory(_ link: Located) throws(FileError) -> [CChar]? {
+        guard trap.service.workingDirectories.isUsed, isProcessFileSystem(link.number),
+            let name = kernelPath(of: link.number),
+            calls.caller.directories.contains(where: { Array(($0 + "/cwd").utf8) == name }),
+            let directory = try trap.service.workingDirectories.directory(of: trap.tid)
+        else { return nil }
+        return kernelPath(of: directory.number)?.map(CChar.init(bitPattern:))
+    }
+
+    /// - Parameter isAnywhere: whether the kernel, too, finds the directory from where it has the process.
+    private func go(to located: Located, isAnywhere: Bool) throws(FileError) -> Int64? {
+        try calls.checkEntry(to: located)
+        let noted = trap.service.workingDirectories
+        // As itself the process is let in by the kernel, which then knows where it is. But for where it has the process
+        // already: there it would not tell from a call that failed.
+        if mediator.acting == nil, !located.isManaged {
+            switch try noted.whereabouts(of: trap.tid) {
+            case .kernels: return nil
+            case .elsewhere:
+                let isThere = try noted.isKernels(located, of: trap.tid)
+                if isAnywhere, !isThere { return nil }
+            case .unknown: break
+            }
+        }
+        try noted.move(trap, to: located)
+        return 0
+    }
+
+    /// getcwd(2): (buffer, size). Returns the length with the terminator.
+    private func writeWorkingDirectory() throws(FileError) -> Int64? {
+        guard let directory = try trap.service.workingDirectories.directory(of: trap.tid) else { return nil }
+        var status = statx()
+        guard guise_stat(directory.number, "", GUISE_AT_EMPTY_PATH, &status) == 0, status.stx_nlink > 0,
+            let path = kernelPath(of: directory.number)
+        else { throw FileError(ENOENT) }
+        guard path.count < trap.argument(1) else { throw FileError(ERANGE) }
+        try write(path + [0], 0)
+        return Int64(path.count + 1)
     }
 
     private func write(_ bytes: [UInt8], _ index: Int) throws(FileError) {

@@ -105,7 +105,7 @@ extension Mediator {
     }
 
     private func leadsUnderManagedRoot(_ trap: Trap) -> Bool {
-        guard !context.roots.isEmpty,
+        guard !context.roots.isEmpty || trap.service.workingDirectories.isUsed,
             let bytes = try? addressBytes(trap, at: trap.argument(1), trap.int(2)),
             case .path(let spelled)? = try? UnixAddress(bytes)
         else { return false }
@@ -133,7 +133,8 @@ extension Mediator {
             address = read
             guard let status = ThreadStatus(trap.tid) else { return .answered }
             let caller = Caller(
-                token: bearer.token, credentials: bearer.credentials, tid: trap.tid, umask: status.umask)
+                token: bearer.token, credentials: bearer.credentials, tid: trap.tid, umask: status.umask,
+                workingDirectories: trap.service.workingDirectories)
             if CallTable.row(trap.call) == .bind {
                 try bind(socket, to: read, bytes, trap, caller)
             } else {

@@ -19,6 +19,8 @@ final class Mediator {
     let alarm = Alarm()
     /// As whom the thread acts whose trap is handled; nil: the process.
     private(set) var acting: ImpersonationHandle?
+    /// Where the process is whose trap is handled, once that was asked.
+    var whereabouts: WorkingDirectories.Whereabouts?
 
     /// Takes the calling thread for its own.
     init(_ context: MediationContext, _ crowd: Crowd) {
@@ -46,6 +48,7 @@ final class Mediator {
         next = nil
         opener.trail.clear()
         acting = nil
+        whereabouts = nil
         defer {
             if let place {
                 next = crowd.leave(place)
@@ -98,7 +101,7 @@ final class Mediator {
         switch row {
         case .open, .creat, .openat, .openat2:
             // Reading the path is half of what there is to do.
-            guard !context.roots.isEmpty else {
+            guard !context.roots.isEmpty || trap.service.workingDirectories.isUsed else {
                 trap.proceed()
                 return .answered
             }
@@ -132,6 +135,7 @@ final class Mediator {
             return bindPrivilegedPort(trap, trap.service.logon.token.token)
                 ?? addressForProcess(trap, mayWait)
         case .execute:
+            if startsElsewhere(trap) { return denyElsewhere(trap) }
             if let status = ThreadStatus(trap.tid), trap.isPending {
                 trap.service.attachment(of: status.pid)?.noteExecution()
             }
@@ -141,15 +145,25 @@ final class Mediator {
         case .other where !AuthorityUser.isRoot && Self.attributeCalls.contains(trap.call):
             // Libraries then use the calls that are carried out.
             trap.fail(ENOSYS)
-        case .send, .sendMany, .message, .signal, .signalWithValue, .workingDirectory, .other:
+        case .send, .sendMany, .message:
+            if isAddressedElsewhere(trap, row) { return denyElsewhere(trap) }
+            trap.proceed()
+        case .separation:
+            separate(trap)
+        case .other:
+            if startsElsewhere(trap) { return denyElsewhere(trap) }
+            trap.proceed()
+        case .signal, .signalWithValue:
             trap.proceed()
         }
         return .answered
     }
 
-    /// Whether a path, as it is spelled, may lead under a managed root. What leads there by a link only is the
-    /// kernel's to refuse: managed roots are closed to everybody but the authority.
+    /// Whether a path, as it is spelled, may lead under a managed root, or starts where the kernel does not have the
+    /// process. What leads there by a link only is the kernel's to refuse: managed roots are closed to everybody but
+    /// the authority.
     func leadsUnderManagedRoot(_ trap: Trap, _ directory: Int32, _ length: Int) -> Bool {
+        if startsElsewhere(trap, directory, length) { return true }
         let roots = context.roots
         guard length > 0, !roots.isEmpty else { return false }
         let spelled = UnsafeBufferPointer(rebasing: path[..<length])
@@ -223,11 +237,9 @@ final class Mediator {
                 trap.proceed()
                 return .answered
             }
-        case .workingDirectory:
-            return deny(
-                trap, handle.deciding.user,
-                "the working directory is every thread's, and nobody but the process itself can change it; name"
-                    + " files by a directory's descriptor instead (openat)")
+        case .separation:
+            separate(trap)
+            return .answered
         case .other:
             break
         }
@@ -311,7 +323,8 @@ final class Mediator {
         // by others.
         guard trap.isPending else { return .answered }
         let caller = Caller(
-            token: token, credentials: credentials, tid: trap.tid, umask: umask, intent: intent)
+            token: token, credentials: credentials, tid: trap.tid, umask: umask, intent: intent,
+            workingDirectories: trap.service.workingDirectories)
         switch opener.open(spelled, from: start, request, as: caller, mayWait: mayWait) {
         case .descriptor(let descriptor):
             trap.succeed(descriptor: descriptor, closeOnExec: request.has(OpenRequest.Flag.closeOnExec))
@@ -348,6 +361,7 @@ final class Mediator {
 
     /// A directory of the caller, or its working directory for AT_FDCWD, open with O_PATH.
     func directory(_ number: Int32, of trap: Trap) throws(FileError) -> OwnedDescriptor {
+        if number == AT_FDCWD, let noted = try whereabouts(of: trap).directory { return noted }
         let name = number == AT_FDCWD ? "cwd" : "fd/\(number)"
         var how = open_how(OpenRequest.Flag.path | OpenRequest.Flag.closeOnExec)
         let opened = "/proc/\(trap.tid)/\(name)".withCString { guise_openat2(AT_FDCWD, $0, &how) }
