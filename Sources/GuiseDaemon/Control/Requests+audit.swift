@@ -36,6 +36,25 @@ extension Requests {
         context.audit.record(trail, as: event)
     }
 
+    /// Puts on record what was refused for a request on the control thread.
+    ///
+    /// - Returns: the refusal, which is on record now.
+    func keep(
+        _ refused: Refused, _ trail: DecisionTrail, of call: String, _ client: ControlClient
+    ) -> Refused {
+        keep(trail, of: call, client)
+        guard refused.reason == .accessDenied else { return refused }
+        var event = event(.accessDenied, client)
+        event.call = call
+        event.rule = refused.message
+        event.wanted = trail.refusal?.wanted
+        event.refused = trail.refusal?.missing
+        context.audit.record(event)
+        var refused = refused
+        refused.isOnRecord = true
+        return refused
+    }
+
     /// An event about a process that asked.
     func event(_ kind: AuditEvent.Kind, _ client: ControlClient) -> AuditEvent {
         var event = AuditEvent(kind)

@@ -73,11 +73,13 @@ extension Requests {
             return .now(try hold(captured, client, attachment))
         }
         let (peer, server, process) = (captured.token, attachment.logon.token.token, client.pid)
-        // What is refused is looked at once more, and then goes on record.
-        let trail = DecisionTrail()
-        if let endpoint = Endpoint.known(at: path, of: process),
-            (try? endpoint.check(client: peer, server: server, trail)) != nil
-        {
+        if let endpoint = Endpoint.known(at: path, of: process) {
+            let trail = DecisionTrail()
+            do throws(Refused) {
+                try endpoint.check(client: peer, server: server, trail)
+            } catch {
+                throw keep(error, trail, of: "Capture", client)
+            }
             keep(trail, of: "Capture", client)
             return .now(try hold(captured, client, attachment))
         }
