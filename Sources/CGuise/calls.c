@@ -47,3 +47,7 @@ int guise_file_attributes_set(const char *path, const struct guise_file_attribut
 bool guise_has_xattr_at(void) {
     return syscall(NR_getxattrat, -1, NULL, 0, NULL, NULL, 0) >= 0 || errno != ENOSYS;
 }
+
+bool guise_has_file_attributes(void) {
+    return syscall(NR_file_getattr, -1, NULL, NULL, 0, 0) >= 0 || errno != ENOSYS;
+}

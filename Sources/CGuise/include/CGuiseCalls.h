@@ -42,4 +42,6 @@ int guise_file_attributes_set(const char *path, const struct guise_file_attribut
 
 // Whether the kernel has getxattrat(2) and its like, Linux 6.13.
 bool guise_has_xattr_at(void);
+// Whether it has file_getattr(2) and file_setattr(2).
+bool guise_has_file_attributes(void);
 #endif

@@ -126,6 +126,8 @@ extension WireRequest.OneOf_Body {
         case .descriptorGet(let request): request.path
         case .descriptorSet(let request): request.path
         case .propagate(let request): request.path
+        case .endpointAdd(let request): "@" + request.name
+        case .endpointRemove(let request): "@" + request.name
         default: nil
         }
     }
@@ -168,6 +170,10 @@ extension WireRequest.OneOf_Body {
             return (.rootChanged, Self.joined(words, [("descriptor", [request.sddl].filter { !$0.isEmpty })]))
         case .rootRemove:
             return (.rootChanged, "remove")
+        case .endpointAdd(let request):
+            return (.descriptorChanged, "register \(request.sddl)")
+        case .endpointRemove:
+            return (.descriptorChanged, "give up")
         case .descriptorSet(let request):
             let set = request.binary.isEmpty ? nil : try? SecurityDescriptor(bytes: Array(request.binary))
             return (.descriptorChanged, "set \(set?.sddl() ?? request.sddl)")

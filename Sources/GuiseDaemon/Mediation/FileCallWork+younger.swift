@@ -63,6 +63,7 @@ extension FileCallWork {
     // MARK: file_getattr, file_setattr (directory, path, attributes, size, flags), Linux 6.17
 
     func writeFileAttributes() throws(FileError) {
+        guard guise_has_file_attributes() else { throw FileError(ENOSYS) }
         let size = trap.argument(3)
         let known = MemoryLayout<guise_file_attributes>.size
         guard size >= known, size <= 4096 else { throw FileError(size > 4096 ? E2BIG : EINVAL) }
@@ -72,6 +73,7 @@ extension FileCallWork {
     }
 
     func setFileAttributes() throws(FileError) {
+        guard guise_has_file_attributes() else { throw FileError(ENOSYS) }
         let bytes = try structure(
             2, size: trap.argument(3), of: MemoryLayout<guise_file_attributes>.size)
         let attributes = bytes.withUnsafeBytes { $0.loadUnaligned(as: guise_file_attributes.self) }

@@ -9,6 +9,7 @@ package struct MediationContext: Sendable {
     let sessions: LogonSessions
     let processes: ProcessDirectory
     let registrations: Registrations
+    let names = RegisteredNames()
     let tokens: TokenFactory
     let audit: Audit
 }
