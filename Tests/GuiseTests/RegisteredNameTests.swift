@@ -96,6 +96,9 @@ struct RegisteredNameTests {
                 return try scene.client.ask("adopt-descriptor \(accepted)")
             }
             #expect(try captured().value == "\(scene.alice.sid) impersonation")
+            // Whatever is sent there asks for the same.
+            #expect(try bobs.acting("send-to datagram @\(name) text").errno == EACCES)
+            #expect(try alices.acting("send-to datagram @\(name) text").errno == ECONNREFUSED)
             // Who is not mediated comes as far as the capture.
             for (person, isLet) in [(scene.alice, true), (scene.bob, false)] {
                 let own = guise_unix_socket(
@@ -110,6 +113,10 @@ struct RegisteredNameTests {
                 #expect(answer.value?.contains(person.sid) == (isLet ? true : nil), "\(answer)")
                 if !isLet { #expect(answer.thrown == "accessDenied") }
             }
+            // A service that may not listen there any more captures nobody.
+            try register(name, scene, "D:(A;;0x2;;;{alice})")
+            #expect(try alices.acting("dial \(type) @\(name)").number != nil)
+            #expect(try captured().thrown == "accessDenied")
         }
     }
 
@@ -170,8 +177,29 @@ struct RegisteredNameTests {
         try onName { (scene, second, name) throws in
             let others = try second.client(scene.alice)
             let free = String(repeating: "x", count: 4) + name.dropFirst(4)
-            #expect(try others.ask("bind-rewriting @\(free) @\(name) 400").value?.contains(name) == false)
+            #expect(try others.ask("rename-rewriting @\(free) @\(name) 400").value?.contains(name) == false)
             #expect(try endpoint(name, scene.stage)?.services == [])
+        }
+    }
+
+    @Test("are kept by an authority without root, too")
+    func rootless() throws {
+        try onRootlessScene { scene in
+            let name = "guise-test-\(getpid())-\(scene.owner.uid)"
+            let people = [scene.service.account, scene.alice]
+            try scene.stage.ask(
+                .endpointAdd(
+                    .with {
+                        $0.name = name
+                        $0.sddl = Stage.fill("D:(A;;0x4;;;{files})(A;;0x2;;;{alice})", people)
+                    }))
+            let squatter = squat(name)
+            defer { close(squatter.socket) }
+            #expect(squatter.error == -EADDRINUSE)
+            let socket = try #require(try scene.ask(scene.alices, "socket stream").number)
+            #expect(try scene.acting(scene.alices, "bind \(socket) @\(name)").errno == EACCES)
+            #expect(try scene.ask(scene.alices, "bind \(socket) @\(name)").number == 0)
+            #expect(try endpoint(name, scene.stage)?.services == ["files"])
         }
     }
 

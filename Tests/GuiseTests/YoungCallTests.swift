@@ -64,6 +64,25 @@ struct YoungCallTests {
         }
     }
 
+    @Test("without root, too, no attribute call reaches a descriptor")
+    func rootlessAttributes() throws {
+        try onRootlessScene { scene in
+            let hers = try scene.managedFile("hers", "hers", "O:BAG:SYD:(A;;FA;;;{alice})")
+            let file = try scene.file("own", "own")
+            let name = "user.guise.sd"
+            #expect(try scene.acting(scene.alices, "setxattrat \(hers) user.x abc").number == 0)
+            #expect(try scene.acting(scene.alices, "setxattrat \(hers) \(name) x").errno == EPERM)
+            #expect(try scene.acting(scene.alices, "getxattrat \(hers) \(name)").errno == ENODATA)
+            // The service itself is the file's owner for the kernel.
+            #expect(try scene.ask(scene.alices, "setxattrat \(hers) \(name) x").errno == EACCES)
+            #expect(try scene.ask(scene.alices, "syscall 466 -100 @\(hers) 0 @\(name)").errno == EACCES)
+            #expect(try scene.ask(scene.alices, "setxattrat \(file) \(name) x").errno == EPERM)
+            #expect(try scene.ask(scene.alices, "setxattrat \(file) user.x abc").number == 0)
+            #expect(try scene.acting(scene.alices, "cat \(hers)").value == "hers")
+            #expect(try scene.acting(scene.bobs, "cat \(hers)").errno == EACCES)
+        }
+    }
+
     @Test("calls that the kernel does not have are ENOSYS, impersonating or not, and one that nobody knows")
     func missing() throws {
         try onStage(withAuthority: false) { (stage) throws in

@@ -24,8 +24,8 @@ extension Session {
             var packet = guise_packet()
             let got = guise_packet_receive(Int32(words[1])!, &bytes, bytes.count, &packet, 0)
             return got > 0 && packet.count == 1 ? .value("\(packet.descriptors.0)") : .errno(EBADMSG)
-        case "bind-rewriting":
-            // bind-rewriting ADDRESS OTHER TIMES: binds again and again, while another thread changes the address; the names
+        case "rename-rewriting":
+            // rename-rewriting ADDRESS OTHER TIMES: binds again and again, while another thread changes the address; the names
             // that came of it.
             return .value(Sockets.bindRewriting(words[1], words[2], times: Int(words[3])!))
         default: return nil

@@ -41,7 +41,6 @@ final class RegisteredNames: Sendable {
     /// asked for.
     ///
     /// - Returns: whether the authority has it.
-    @discardableResult
     func set(_ name: String, _ descriptor: SecurityDescriptor) -> Bool {
         let name = Array(name.utf8)
         return state.withLock { state in

@@ -1,6 +1,7 @@
 import AccessControl
 import CGuise
 import GuiseProtocol
+import Logging
 
 /// Registered abstract names: who may listen there, and who may connect.
 extension Requests {
@@ -8,13 +9,16 @@ extension Requests {
     private static let largestDescriptor = 8192
 
     /// Takes every name of the store.
-    func takeEndpoints() {
+    func takeEndpoints(_ log: Logger) {
         for endpoint in accounts.endpoints() {
             // One that cannot be read any more opens to nobody.
             let descriptor =
                 (try? SecurityDescriptor(sddl: endpoint.sddl, domain: accounts.machine))
                 ?? SecurityDescriptor(owner: .administrators, group: .system, dacl: .present(.empty))
-            context.names.set(endpoint.name, descriptor)
+            if !context.names.set(endpoint.name, descriptor) {
+                log.warning(
+                    "somebody has a registered name", metadata: ["name": "\(quoted("@" + endpoint.name))"])
+            }
         }
     }
 

@@ -55,7 +55,7 @@ final class Requests {
         roots = RootRequests(accounts: accounts, roots: context.roots)
         pipes = try NamedPipes()
         roots.openAll(audit, log)
-        takeEndpoints()
+        takeEndpoints(log)
     }
 
     func perform(

@@ -57,7 +57,8 @@ extension FileCalls {
                 now.cow_extent_size == attributes.cow_extent_size
             else {
                 throw FileError(
-                    EPERM, rule: "under a managed root a file's project and layout are not the client's to set")
+                    EPERM,
+                    rule: "under a managed root a file's project and layout are not the client's to set")
             }
         }
         try run(object) {

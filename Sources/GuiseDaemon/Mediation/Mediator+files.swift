@@ -302,7 +302,8 @@ struct FileCallWork {
     private func link(flags: Int32) throws(FileError) {
         guard flags & ~(GUISE_AT_SYMLINK_FOLLOW | GUISE_AT_EMPTY_PATH) == 0 else { throw FileError(EINVAL) }
         let object = try object(
-            1, in: 0, follows: flags & GUISE_AT_SYMLINK_FOLLOW != 0, mayBeEmpty: flags & GUISE_AT_EMPTY_PATH != 0)
+            1, in: 0, follows: flags & GUISE_AT_SYMLINK_FOLLOW != 0,
+            mayBeEmpty: flags & GUISE_AT_EMPTY_PATH != 0)
         try calls.link(object, to: try entry(3, in: 2))
     }
 
