@@ -67,6 +67,12 @@ struct RegisteredNameTests {
             // The client's right while impersonating: alice may connect only.
             #expect(try bind(scene.client, acting: true).errno == EACCES)
             #expect(try endpoint(name, scene.stage)?.services == [])
+            // A client who may listen does so by the service.
+            try register(name + "-hers", scene, "D:(A;;0x4;;;{alice})")
+            let hers = try #require(try scene.client.ask("socket \(type)").number)
+            #expect(try scene.client.ask("bind \(hers) @\(name)-hers").errno == EACCES)
+            #expect(try scene.bobs.acting("bind \(hers) @\(name)-hers").errno == EACCES)
+            #expect(try scene.client.acting("bind \(hers) @\(name)-hers").number == 0)
             let socket = try listen(scene.client, name, type)
             #expect(try endpoint(name, scene.stage)?.services == ["files"])
             #expect(try scene.client.ask("bind \(socket) @\(name)").errno == EINVAL)

@@ -38,10 +38,10 @@ extension Requests {
         descriptor.owner = descriptor.owner ?? .administrators
         descriptor.group = descriptor.group ?? .system
         // A name that is taken would be nobody's to listen at.
-        let isKnown = context.names.descriptor(of: Array(request.name.utf8)) != nil
+        let before = context.names.descriptor(of: Array(request.name.utf8))
         do {
             try RegisteredEndpoint.validate(name: request.name)
-            guard context.names.set(request.name, descriptor) || isKnown else {
+            guard context.names.set(request.name, descriptor) || before != nil else {
                 context.names.remove(request.name)
                 throw Refused(
                     .alreadyExists,
@@ -54,7 +54,11 @@ extension Requests {
         } catch let refused as Refused {
             throw refused
         } catch {
-            if !isKnown { context.names.remove(request.name) }
+            if let before {
+                _ = context.names.set(request.name, before)
+            } else {
+                context.names.remove(request.name)
+            }
             throw (error as? AccountError).map { Refused($0) } ?? Refused(.internal, "\(error)")
         }
         return .done(.init())
