@@ -59,3 +59,10 @@ int guise_notification_answer_descriptor(int listener, uint64_t id, int descript
     close(descriptor);
     return number < 0 ? number : guise_notification_answer(listener, id, number, 0);
 }
+
+int guise_notification_replace_descriptor(int listener, uint64_t id, int descriptor, int number, bool close_on_exec) {
+    struct seccomp_notif_addfd request = {
+        .id = id, .flags = SECCOMP_ADDFD_FLAG_SETFD, .srcfd = (uint32_t)descriptor, .newfd = (uint32_t)number,
+        .newfd_flags = close_on_exec ? O_CLOEXEC : 0};
+    return result(ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &request));
+}

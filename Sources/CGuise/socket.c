@@ -359,3 +359,28 @@ int guise_notify(const char *socket_name, const char *message) {
     close(fd);
     return sent < 0 ? -error : 0;
 }
+
+int guise_unix_own_abstract_name(int socket, char *out, size_t capacity) {
+    struct sockaddr_un name;
+    socklen_t size = sizeof name;
+    if (getsockname(socket, (struct sockaddr *)&name, &size) < 0) return -errno;
+    size_t offset = offsetof(struct sockaddr_un, sun_path);
+    if (size <= offset || size > sizeof name || name.sun_path[0] != 0) return -ENOENT;
+    size_t length = size - offset - 1;
+    if (length > capacity) return -ENAMETOOLONG;
+    memcpy(out, name.sun_path + 1, length);
+    return (int)length;
+}
+
+int guise_unix_take_after(int socket, int other) {
+    int flags = fcntl(other, F_GETFL);
+    if (flags < 0 || fcntl(socket, F_SETFL, flags) < 0) return -errno;
+    int passes = option(other, SO_PASSCRED);
+    if (passes < 0) return passes;
+    return result(setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &passes, sizeof passes));
+}
+
+int64_t guise_socket_owner(int socket) {
+    struct stat status;
+    return fstat(socket, &status) == 0 && S_ISSOCK(status.st_mode) ? (int64_t)status.st_uid : -1;
+}

@@ -75,6 +75,18 @@ extension AuthorityClient {
         }
     }
 
+    /// Every registered abstract name, in order.
+    package func endpoints() throws -> [WireEndpoint] {
+        var all: [WireEndpoint] = []
+        var request = WireEndpointList()
+        while true {
+            guard case .endpoints(let page) = try call(.endpointList(request)) else { throw Self.surprise }
+            all += page.endpoints
+            guard page.more, let last = page.endpoints.last else { return all }
+            request.after = last.name
+        }
+    }
+
     /// The names of SIDs, where the authority knows one.
     package func names(of sids: [String]) throws -> [String: NamedSID] {
         var found: [String: NamedSID] = [:]

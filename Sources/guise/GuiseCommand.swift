@@ -23,7 +23,7 @@ struct GuiseCommand: ParsableCommand {
         version: guiseVersion,
         subcommands: [
             Run.self, AccountCommand.self, SessionCommand.self, RootCommand.self, PipeCommand.self,
-            AuditCommand.self, DoctorCommand.self,
+            EndpointCommand.self, AuditCommand.self, DoctorCommand.self,
         ])
 
     static func main() { Tool.main(GuiseCommand.self, name: "guise") }

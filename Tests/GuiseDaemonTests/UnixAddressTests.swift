@@ -22,8 +22,8 @@ struct UnixAddressTests {
 
     @Test("is abstract after a zero byte, and nothing or none without a name")
     func others() {
-        #expect(read(family + [0]) == .abstract)
-        #expect(read(family + [0] + Array("name".utf8)) == .abstract)
+        #expect(read(family + [0]) == .abstract([]))
+        #expect(read(family + [0] + Array("name".utf8)) == .abstract(Array("name".utf8)))
         #expect(read(family) == .unnamed)
         #expect(read([0, 0]) == .unspecified)
     }

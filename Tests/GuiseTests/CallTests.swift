@@ -18,11 +18,14 @@ struct CallTests {
         "utimensat", "truncate", "statfs", "chdir", "fchdir", "setxattr", "lsetxattr", "fsetxattr",
         "getxattr",
         "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr", "removexattr", "lremovexattr",
-        "fremovexattr", "inotify_add_watch", "connect", "bind", "execve", "execveat", "getcwd",
+        "fremovexattr", "inotify_add_watch", "connect", "bind", "execve", "execveat", "getcwd", "getxattrat",
+        "setxattrat",
+        "listxattrat", "removexattrat", "fanotify_mark", "name_to_handle_at", "file_getattr", "file_setattr",
     ]
     /// By their arguments: these are looked at, and some asked for nothing.
     private static let byArguments: Set<String> = [
-        "sendto", "sendmsg", "sendmmsg", "prlimit64", "ioctl", "kill", "tkill", "tgkill", "clone", "unshare",
+        "sendto", "sendmsg", "sendmmsg", "prlimit64", "ioctl", "kill", "tkill", "tgkill",
+        "pidfd_send_signal", "clone", "unshare",
     ]
 
     @Test(

@@ -269,6 +269,24 @@ struct ConnectionTests {
         }
     }
 
+    @Test("a capture that a place refuses is on record once, with the right that was wanting")
+    func refusedEndpoint() throws {
+        try onScene { (scene) throws in
+            let people = [scene.service.account, scene.alice]
+            try scene.stage.describe(
+                scene.stage.directory + "/services",
+                Stage.fill("O:BAG:SYD:(A;;0x3;;;{files})(A;OIIO;FW;;;{alice})", people))
+            #expect(try scene.service.client(scene.bob).ask("adopt").thrown == "accessDenied")
+            let record = try scene.stage.waitForRecord("access-denied") { $0.call == "Capture" }
+            #expect(record.refused?.isEmpty == false && record.rule?.contains("WRITE_DATA") == true)
+            // What comes later on record is after whatever else this one came to.
+            #expect(try scene.service.client(scene.alice).ask("impersonate").value != nil)
+            try scene.stage.waitForRecord("impersonation") { $0.user == scene.alice.sid }
+            let refused = scene.stage.audit.filter { $0.event == "access-denied" && $0.call == "Capture" }
+            #expect(refused.count == 1)
+        }
+    }
+
     @Test("a thread that acts as a client does not reach the authority as that client")
     func authority() throws {
         try onScene { (scene) throws in

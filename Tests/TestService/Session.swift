@@ -27,7 +27,8 @@ final class Session: @unchecked Sendable {
         do {
             return try identity(words) ?? logons(words) ?? pipes(words) ?? exchange(words) ?? files(words)
                 ?? sockets(words) ?? ports(words) ?? processes(words) ?? load(words) ?? awaiting(words)
-                ?? interference(words) ?? programs(words) ?? workingDirectory(words) ?? .errno(ENOTSUP)
+                ?? interference(words) ?? youngCalls(words) ?? handing(words) ?? programs(words)
+                ?? workingDirectory(words) ?? .errno(ENOTSUP)
         } catch { return .thrown(error) }
     }
 

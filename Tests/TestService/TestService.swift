@@ -8,6 +8,7 @@
 
 import AccessControl
 import CGuise
+import CTestSupport
 import Foundation
 import Guise
 
@@ -24,7 +25,21 @@ struct TestService {
             let error = guise_unix_connect(Int32(arguments[1])!, arguments[2], arguments[2].utf8.count)
             guard error == 0 else { fail("connect: \(error)") }
             while true { pause() }
+        case "connect-and-run" where arguments.count >= 4:
+            // connect-and-run DESCRIPTOR PATH PROGRAM…: connects a socket that somebody else made, and goes on as the program.
+            let error = guise_unix_connect(Int32(arguments[1])!, arguments[2], arguments[2].utf8.count)
+            guard error == 0 else { fail("connect: \(error)") }
+            var words: [UnsafeMutablePointer<CChar>?] = arguments[3...].map { strdup($0) } + [nil]
+            _ = test_exec(arguments[3], &words)
+            fail("cannot run \(arguments[3])")
         case "say" where arguments.count == 2: print(arguments[1])
+        case "without-calls" where arguments.count >= 3:
+            // without-calls NUMBER,NUMBER,… PROGRAM…: runs it where the kernel has not these.
+            let numbers = arguments[1].split(separator: ",").map { Int32($0)! }
+            var words: [UnsafeMutablePointer<CChar>?] = arguments[2...].map { strdup($0) } + [nil]
+            guard test_without_calls(numbers, numbers.count) == 0 else { fail("no filter") }
+            _ = test_exec(arguments[2], &words)
+            fail("cannot run \(arguments[2])")
         // As a program that replaced a service: what it may open by its own identity.
         case "cat" where arguments.count == 2: print(Files.cat(arguments[1]).line)
         // As a user's own program.

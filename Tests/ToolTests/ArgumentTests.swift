@@ -49,6 +49,7 @@ struct ArgumentTests {
             ["account", "add", "x", "--uid", "4294967296"], ["account", "grant", "x"],
             ["account", "frobnicate"],
             ["root", "add"], ["root", "add", "/a", "/b"],
+            ["endpoint", "add"], ["endpoint", "add", "@x"], ["endpoint", "remove"],
         ])
     func nonsense(arguments: [String]) {
         do {

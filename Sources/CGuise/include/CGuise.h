@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "CGuiseCalls.h"
 #include "CGuiseCredentials.h"
 #include "CGuiseFilter.h"
 #include "CGuiseFlags.h"

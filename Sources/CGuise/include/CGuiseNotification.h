@@ -28,4 +28,8 @@ bool guise_notification_is_listener(int descriptor);
 int guise_notification_answer(int listener, uint64_t id, int64_t value, int32_t error);
 int guise_notification_continue(int listener, uint64_t id);
 int guise_notification_answer_descriptor(int listener, uint64_t id, int descriptor, bool close_on_exec);
+
+// Puts a duplicate of a descriptor in the place of one of the caller's, which goes on waiting. Not negative, or
+// a negative errno value.
+int guise_notification_replace_descriptor(int listener, uint64_t id, int descriptor, int number, bool close_on_exec);
 #endif

@@ -59,6 +59,12 @@ int guise_unix_bind_abstract(int socket, const char *name, size_t length);
 int guise_unix_peer_name(int socket, char *out, size_t capacity);
 // The path that this end is bound to, as it was told; returns its length, 0 when it has none.
 int guise_unix_own_path(int socket, char *out, size_t capacity);
+// The abstract name of this end, without its zero byte; returns its length, -ENOENT when it has none.
+int guise_unix_own_abstract_name(int socket, char *out, size_t capacity);
+// Makes a socket that is bound already wait and pass credentials as another one does that was to be bound.
+int guise_unix_take_after(int socket, int other);
+// Who made the socket or, of an accepted one, who accepted it: its user. -1: not known.
+int64_t guise_socket_owner(int socket);
 // Whether this end has a name. The end that accept(2) returned has its listener's.
 bool guise_unix_has_name(int socket);
 int guise_socket_domain(int socket);

@@ -48,7 +48,8 @@ enum AccountDatabase {
 
         let accounts = try accounts(database, machine, where: "1")
         return AccountDirectory(
-            machine: machine, generation: generation, accounts: accounts, roots: try roots(database))
+            machine: machine, generation: generation, accounts: accounts, roots: try roots(database),
+            endpoints: try endpoints(database))
     }
 
     /// Reads one account; `nil` when there is none.
@@ -65,6 +66,13 @@ enum AccountDatabase {
                 throw Damage(what: "a password's hash is none of ours")
             }
             return hash
+        }
+    }
+
+    /// Reads every registered abstract name.
+    static func endpoints(_ database: Database) throws -> [RegisteredEndpoint] {
+        try Row.fetchAll(database, sql: "SELECT name, sddl FROM endpoint").map { row in
+            RegisteredEndpoint(name: row[0], sddl: row[1])
         }
     }
 

@@ -12,19 +12,25 @@ package final class AccountDirectory: Sendable {
     package let accounts: [Account]
     /// Every managed root, ordered by path.
     package let roots: [ManagedRoot]
+    /// Every registered abstract name, in order.
+    package let endpoints: [RegisteredEndpoint]
 
     private let bySID: [SID: Account]
     private let byName: [String: SID]
     private let byUnixUser: [UInt32: SID]
     private let byUnixGroup: [UInt32: SID]
 
-    init(machine: SID, generation: UInt64, accounts: [Account], roots: [ManagedRoot]) {
+    init(
+        machine: SID, generation: UInt64, accounts: [Account], roots: [ManagedRoot],
+        endpoints: [RegisteredEndpoint]
+    ) {
         self.machine = machine
         self.generation = generation
         self.accounts =
             accounts.map { (key: AccountName.folded($0.name), account: $0) }
             .sorted { $0.key < $1.key }.map(\.account)
         self.roots = roots.sorted { $0.path < $1.path }
+        self.endpoints = endpoints.sorted { $0.name < $1.name }
 
         var index = Index()
         for account in accounts { index.insert(account) }
@@ -33,10 +39,14 @@ package final class AccountDirectory: Sendable {
     }
 
     /// The directory after a change: `changes` say what became of some accounts, `nil` that one is gone.
-    init(_ before: AccountDirectory, _ changes: [(sid: SID, account: Account?)], roots: [ManagedRoot]) {
+    init(
+        _ before: AccountDirectory, _ changes: [(sid: SID, account: Account?)], roots: [ManagedRoot],
+        endpoints: [RegisteredEndpoint]
+    ) {
         machine = before.machine
         generation = before.generation + 1
         self.roots = roots.sorted { $0.path < $1.path }
+        self.endpoints = endpoints.sorted { $0.name < $1.name }
 
         var accounts = before.accounts
         var index = Index(

@@ -32,6 +32,12 @@ package enum AccountError: Error, Equatable, CustomStringConvertible {
     case invalidRoot(path: String, rule: String)
     /// No managed root there.
     case unknownRoot(path: String)
+    /// An abstract name that cannot be registered.
+    case invalidEndpoint(name: String, rule: String)
+    /// No abstract name that is registered.
+    case unknownEndpoint(name: String)
+    /// As many abstract names as may be are registered.
+    case tooManyEndpoints
     /// Every RID was used.
     case exhausted
     /// The database refused.
@@ -73,6 +79,12 @@ package enum AccountError: Error, Equatable, CustomStringConvertible {
             "\(quoted(path)) cannot be a managed root: \(rule)"
         case .unknownRoot(let path):
             "\(quoted(path)) is not a managed root"
+        case .invalidEndpoint(let name, let rule):
+            "\(quoted(name)) cannot be registered: \(rule)"
+        case .unknownEndpoint(let name):
+            "the name \(quoted(name)) is not registered"
+        case .tooManyEndpoints:
+            "\(RegisteredEndpoint.largestCount) names are registered, and may be no more"
         case .exhausted:
             "every RID of this machine was used"
         case .storage(let detail):

@@ -79,6 +79,9 @@ package final class AccountStore: Sendable {
     /// Every managed root, ordered by path.
     package func roots() -> [ManagedRoot] { directory.roots }
 
+    /// Every registered abstract name, in order.
+    package func endpoints() -> [RegisteredEndpoint] { directory.endpoints }
+
     // MARK: Changes
 
     /// Adds an account; its SID is made here.
@@ -228,6 +231,33 @@ package final class AccountStore: Sendable {
         }
     }
 
+    /// Remembers an abstract name. One that is registered already gets the new descriptor.
+    package func addEndpoint(_ endpoint: RegisteredEndpoint) throws(AccountError) {
+        try RegisteredEndpoint.validate(name: endpoint.name)
+        _ = try change { database, before in
+            guard
+                before.endpoints.count < RegisteredEndpoint.largestCount
+                    || before.endpoints.contains(where: { $0.name == endpoint.name })
+            else { throw AccountError.tooManyEndpoints }
+            try database.execute(
+                sql:
+                    "INSERT INTO endpoint (name, sddl) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET sddl = excluded.sddl",
+                arguments: [endpoint.name, endpoint.sddl])
+            return Changed((), touched: [])
+        }
+    }
+
+    /// Forgets an abstract name.
+    package func removeEndpoint(name: String) throws(AccountError) {
+        _ = try change { database, before in
+            guard before.endpoints.contains(where: { $0.name == name }) else {
+                throw AccountError.unknownEndpoint(name: name)
+            }
+            try database.execute(sql: "DELETE FROM endpoint WHERE name = ?", arguments: [name])
+            return Changed((), touched: [])
+        }
+    }
+
     // MARK: The transaction
 
     /// What a change returns, and the accounts it touched.
@@ -259,7 +289,11 @@ package final class AccountStore: Sendable {
                         throw AccountError.tooManyGroups(name: account.name)
                     }
                     let roots = try AccountDatabase.roots(database)
-                    return (AccountDirectory(before, accounts, roots: roots), changed.result)
+                    let endpoints = try AccountDatabase.endpoints(database)
+                    return (
+                        AccountDirectory(before, accounts, roots: roots, endpoints: endpoints),
+                        changed.result
+                    )
                 }
                 current.withLock { $0 = after }
                 return (after, result)

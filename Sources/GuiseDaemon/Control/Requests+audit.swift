@@ -36,6 +36,25 @@ extension Requests {
         context.audit.record(trail, as: event)
     }
 
+    /// Puts on record what was refused for a request on the control thread.
+    ///
+    /// - Returns: the refusal, which is on record now.
+    func keep(
+        _ refused: Refused, _ trail: DecisionTrail, of call: String, _ client: ControlClient
+    ) -> Refused {
+        keep(trail, of: call, client)
+        guard refused.reason == .accessDenied else { return refused }
+        var event = event(.accessDenied, client)
+        event.call = call
+        event.rule = refused.message
+        event.wanted = trail.refusal?.wanted
+        event.refused = trail.refusal?.missing
+        context.audit.record(event)
+        var refused = refused
+        refused.isOnRecord = true
+        return refused
+    }
+
     /// An event about a process that asked.
     func event(_ kind: AuditEvent.Kind, _ client: ControlClient) -> AuditEvent {
         var event = AuditEvent(kind)
@@ -107,6 +126,8 @@ extension WireRequest.OneOf_Body {
         case .descriptorGet(let request): request.path
         case .descriptorSet(let request): request.path
         case .propagate(let request): request.path
+        case .endpointAdd(let request): "@" + request.name
+        case .endpointRemove(let request): "@" + request.name
         default: nil
         }
     }
@@ -149,6 +170,10 @@ extension WireRequest.OneOf_Body {
             return (.rootChanged, Self.joined(words, [("descriptor", [request.sddl].filter { !$0.isEmpty })]))
         case .rootRemove:
             return (.rootChanged, "remove")
+        case .endpointAdd(let request):
+            return (.descriptorChanged, "register \(request.sddl)")
+        case .endpointRemove:
+            return (.descriptorChanged, "give up")
         case .descriptorSet(let request):
             let set = request.binary.isEmpty ? nil : try? SecurityDescriptor(bytes: Array(request.binary))
             return (.descriptorChanged, "set \(set?.sddl() ?? request.sddl)")

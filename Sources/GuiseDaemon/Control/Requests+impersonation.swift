@@ -68,16 +68,35 @@ extension Requests {
     func capture(_ socket: Int32?, _ client: ControlClient) throws(Refused) -> Answer {
         let attachment = try attachment(client)
         guard let socket else { throw Refused(.badRequest, "a capture needs the accepted socket with it") }
+        // Who connected chose whom to be served by: whoever was handed the connection is not meant. Root hands what it likes.
+        let owner = guise_socket_owner(socket)
+        guard owner == 0 || owner == Int64(client.credentials.uid) || guise_socket_domain(socket) != AF_UNIX
+        else {
+            throw Refused(
+                .accessDenied,
+                "the connection was accepted by uid \(owner), and by no process of uid \(client.credentials.uid)"
+            )
+        }
         let captured = try capture.capture(socket)
+        let names = DecisionTrail()
+        do throws(Refused) {
+            try checkName(
+                of: socket, client: captured.token, server: attachment.logon.token.token, names)
+        } catch {
+            throw keep(error, names, of: "Capture", client)
+        }
+        keep(names, of: "Capture", client)
         guard let path = Endpoint.path(of: socket) else {
             return .now(try hold(captured, client, attachment))
         }
         let (peer, server, process) = (captured.token, attachment.logon.token.token, client.pid)
-        // What is refused is looked at once more, and then goes on record.
-        let trail = DecisionTrail()
-        if let endpoint = Endpoint.known(at: path, of: process),
-            (try? endpoint.check(client: peer, server: server, trail)) != nil
-        {
+        if let endpoint = Endpoint.known(at: path, of: process) {
+            let trail = DecisionTrail()
+            do throws(Refused) {
+                try endpoint.check(client: peer, server: server, trail)
+            } catch {
+                throw keep(error, trail, of: "Capture", client)
+            }
             keep(trail, of: "Capture", client)
             return .now(try hold(captured, client, attachment))
         }

@@ -55,6 +55,7 @@ final class Requests {
         roots = RootRequests(accounts: accounts, roots: context.roots)
         pipes = try NamedPipes()
         roots.openAll(audit, log)
+        takeEndpoints(log)
     }
 
     func perform(
@@ -137,6 +138,9 @@ final class Requests {
         case .pipeOpen(let request): return try openPipe(request, client)
         case .pipeClose(let request): return .now(closePipe(request, client))
         case .pipeList(let request): return try listPipes(request, client)
+        case .endpointAdd(let request): return .now(try addEndpoint(request, client))
+        case .endpointList(let request): return .now(listEndpoints(request))
+        case .endpointRemove(let request): return .now(try removeEndpoint(request, client))
         case nil:
             throw Refused(.unsupported, "this authority does not know the request")
         }

@@ -44,12 +44,12 @@ struct FileCalls {
         guard call() == 0 else { throw FileError(guise_errno()) }
     }
 
-    private func run(_ located: Located, _ call: () -> Int32) throws(FileError) {
+    func run(_ located: Located, _ call: () -> Int32) throws(FileError) {
         if located.isManaged { try asAuthority(call) } else { try asCaller(call) }
     }
 
     /// The path by which calls that take no descriptor reach an object that is open with O_PATH.
-    private func path(of located: Located) -> String { "/proc/self/fd/\(located.number)" }
+    func path(of located: Located) -> String { "/proc/self/fd/\(located.number)" }
 
     // MARK: Looking
 

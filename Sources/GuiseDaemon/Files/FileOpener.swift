@@ -241,6 +241,7 @@ final class FileOpener {
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ request: OpenRequest, _ caller: Caller,
         _ mayWait: Bool
     ) -> Outcome? {
+        if request.makesFile { return makeInUnixPlace(directory, path, request, caller, mayWait) }
         var request = request
         request.resolve |= GUISE_RESOLVE_NO_MAGICLINKS
         var status = statx()
@@ -296,6 +297,10 @@ final class FileOpener {
                 request.resolve = 0
                 request.flags |= OpenRequest.Flag.noFollow
                 if path.last == 0x2F { request.flags |= OpenRequest.Flag.directory }
+                if request.makesFile {
+                    if request.has(OpenRequest.Flag.create), path.last == 0x2F { return .failed(EISDIR) }
+                    return make(name, in: directory, request, caller, mayWait)
+                }
                 var status = statx()
                 return openByKernel(directory.number, name, request, caller, mayWait, &status)
             case .reached(let object):
@@ -316,7 +321,7 @@ final class FileOpener {
 
     /// One openat2 as the caller, and the object's descriptor if it carries one. `status` becomes that of
     /// the descriptor returned.
-    private func openByKernel(
+    func openByKernel(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ request: OpenRequest, _ caller: Caller,
         _ mayWait: Bool, _ status: inout statx
     ) -> Outcome {

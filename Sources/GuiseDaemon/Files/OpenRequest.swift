@@ -57,6 +57,8 @@ struct OpenRequest {
     var writes: Bool {
         flags & Flag.accessMode == Flag.writeOnly || flags & Flag.accessMode == Flag.readWrite
     }
+    /// Whether there may be a file afterwards that was not there before.
+    var makesFile: Bool { has(Flag.create | Flag.temporary) && !has(Flag.path) }
     /// O_CREAT with O_EXCL follows no link, like O_NOFOLLOW.
     var followsLast: Bool {
         !has(Flag.noFollow) && !(has(Flag.create) && has(Flag.exclusive))

@@ -26,6 +26,8 @@ enum CallTable {
         case message
         /// kill(process, signal), tkill(thread, signal), tgkill(process, thread, signal)
         case signal
+        /// pidfd_send_signal(pidfd, signal, info, flags)
+        case signalByDescriptor
         /// rt_sigqueueinfo, rt_tgsigqueueinfo (process, …)
         case signalWithValue
         /// execve, execveat
@@ -57,6 +59,7 @@ enum CallTable {
         set(.sendMany, "sendmmsg")
         set(.message, "sendmsg")
         set(.signal, "kill", "tkill", "tgkill")
+        set(.signalByDescriptor, "pidfd_send_signal")
         set(.signalWithValue, "rt_sigqueueinfo", "rt_tgsigqueueinfo")
         set(.separation, "unshare", "clone")
         set(.execute, "execve", "execveat")

@@ -12,7 +12,12 @@ enum FileCall: String, CaseIterable {
     case truncate
     case getxattr, lgetxattr, fgetxattr, setxattr, lsetxattr, fsetxattr
     case listxattr, llistxattr, flistxattr, removexattr, lremovexattr, fremovexattr
+    case getxattrat, setxattrat, listxattrat, removexattrat
     case inotifyAddWatch = "inotify_add_watch"
+    case fanotifyMark = "fanotify_mark"
+    case nameToHandle = "name_to_handle_at"
+    case fileGetattr = "file_getattr"
+    case fileSetattr = "file_setattr"
     case chdir, fchdir, getcwd
 
     /// The arguments that are paths: the index of each, and of the directory it starts from, if it has one.
@@ -25,7 +30,8 @@ enum FileCall: String, CaseIterable {
             [(0, nil)]
         case .newfstatat, .statx, .faccessat, .faccessat2, .readlinkat, .unlinkat, .mkdirat, .mknodat,
             .fchmodat,
-            .fchmodat2, .fchownat, .futimesat, .utimensat:
+            .fchmodat2, .fchownat, .futimesat, .utimensat, .getxattrat, .setxattrat, .listxattrat,
+            .removexattrat, .nameToHandle, .fileGetattr, .fileSetattr:
             [(1, 0)]
         // The target of a symbolic link is text.
         case .symlink: [(1, nil)]
@@ -33,6 +39,7 @@ enum FileCall: String, CaseIterable {
         case .rename, .link: [(0, nil), (1, nil)]
         case .renameat, .renameat2, .linkat: [(1, 0), (3, 2)]
         case .inotifyAddWatch: [(1, nil)]
+        case .fanotifyMark: [(4, 3)]
         case .fchmod, .fchown, .fgetxattr, .fsetxattr, .flistxattr, .fremovexattr, .fchdir, .getcwd: []
         }
     }
@@ -40,7 +47,9 @@ enum FileCall: String, CaseIterable {
     /// Whether the call sets or removes extended attributes.
     var changesAttributes: Bool {
         switch self {
-        case .setxattr, .lsetxattr, .fsetxattr, .removexattr, .lremovexattr, .fremovexattr: true
+        case .setxattr, .lsetxattr, .fsetxattr, .setxattrat, .removexattr, .lremovexattr, .fremovexattr,
+            .removexattrat:
+            true
         default: false
         }
     }

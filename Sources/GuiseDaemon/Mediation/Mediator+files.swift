@@ -59,14 +59,13 @@ extension Mediator {
 }
 
 /// One call: its arguments, read from the thread, and what they ask for.
-private struct FileCallWork {
+struct FileCallWork {
     let mediator: Mediator
     let trap: Trap
     let calls: FileCalls
 
     private enum At {
         static let removeDirectory: Int32 = 0x200
-        static let symlinkFollow: Int32 = 0x400
     }
 
     /// The paths of a call, read once more, from where they start; a descriptor by the kernel's name for it.
@@ -90,7 +89,7 @@ private struct FileCallWork {
         return UnsafeBufferPointer(rebasing: mediator.path[..<length])
     }
 
-    private func memory(_ address: UInt64, _ size: Int) throws(FileError) -> [UInt8] {
+    func memory(_ address: UInt64, _ size: Int) throws(FileError) -> [UInt8] {
         let bytes = try trap.memory(address, size)
         try trap.checkPending()
         return bytes
@@ -103,7 +102,7 @@ private struct FileCallWork {
         return target
     }
 
-    private func put(_ bytes: UnsafeRawBufferPointer, _ address: UInt64) throws(FileError) {
+    func put(_ bytes: UnsafeRawBufferPointer, _ address: UInt64) throws(FileError) {
         try trap.checkPending()
         guard
             bytes.isEmpty
@@ -111,7 +110,7 @@ private struct FileCallWork {
         else { throw FileError(EFAULT) }
     }
 
-    private func put<Value>(_ value: Value, _ address: UInt64) throws(FileError) {
+    func put<Value>(_ value: Value, _ address: UInt64) throws(FileError) {
         var value = value
         let result = withUnsafeBytes(of: &value) { bytes -> FileError? in
             do throws(FileError) { try put(bytes, address) } catch { return error }
@@ -123,14 +122,14 @@ private struct FileCallWork {
     /// A directory argument; AT_FDCWD where a call has none.
     private func directory(_ index: Int?) -> Int32 { index.map { trap.int($0) } ?? AT_FDCWD }
 
-    private func object(
+    func object(
         _ index: Int, in directoryIndex: Int? = nil, follows: Bool = true, mayBeEmpty: Bool = false
     ) throws(FileError) -> Located {
         try objectOrDescriptor(index, in: directoryIndex, follows: follows, mayBeEmpty: mayBeEmpty).located
     }
 
     /// An object, and whether the caller has it open already: by an empty path and a descriptor's number.
-    private func objectOrDescriptor(
+    func objectOrDescriptor(
         _ index: Int, in directoryIndex: Int?, follows: Bool, mayBeEmpty: Bool
     ) throws(FileError) -> (located: Located, isOpen: Bool) {
         let directory = directory(directoryIndex)
@@ -152,7 +151,7 @@ private struct FileCallWork {
     }
 
     /// What a descriptor of the caller stands for.
-    private func descriptor(_ number: Int32) throws(FileError) -> Located {
+    func descriptor(_ number: Int32) throws(FileError) -> Located {
         if number == AT_FDCWD { return try calls.opener.located(try mediator.directory(number, of: trap)) }
         let borrowed = mediator.borrow(number, of: trap)
         guard borrowed >= 0 else { throw FileError(-borrowed) }
@@ -231,6 +230,11 @@ private struct FileCallWork {
             let events = UInt32(truncatingIfNeeded: trap.argument(2))
             let watched = try object(1, follows: events & GUISE_IN_DONT_FOLLOW == 0)
             return Int64(try calls.watch(watched, instance, events: events))
+        case .getxattrat, .setxattrat, .listxattrat, .removexattrat: return try performAt(call)
+        case .fanotifyMark: try mark()
+        case .nameToHandle: try writeHandle()
+        case .fileGetattr: try writeFileAttributes()
+        case .fileSetattr: try setFileAttributes()
         case .chdir:
             let located = try object(0)
             return try go(to: located, isAnywhere: try text(0).first == 0x2F)
@@ -245,12 +249,12 @@ private struct FileCallWork {
     private func mode(_ index: Int) -> UInt32 { UInt32(truncatingIfNeeded: trap.argument(index)) }
 
     /// An object by directory, path and AT_* flags.
-    private func lookedAt(_ flags: Int32, _ path: Int, _ directory: Int) throws(FileError) -> Located {
+    func lookedAt(_ flags: Int32, _ path: Int, _ directory: Int) throws(FileError) -> Located {
         try lookedAtOrOpen(flags, path, directory).located
     }
 
     /// The same, and whether it is open already: looking at that asks nobody.
-    private func lookedAtOrOpen(_ flags: Int32, _ path: Int, _ directory: Int) throws(FileError)
+    func lookedAtOrOpen(_ flags: Int32, _ path: Int, _ directory: Int) throws(FileError)
         -> (located: Located, isOpen: Bool)
     {
         try objectOrDescriptor(
@@ -294,7 +298,7 @@ private struct FileCallWork {
         guard size > 0 else { throw FileError(EINVAL) }
         let own = try ownWorkingDirectory(located)
         let content = if let own { own } else { try calls.content(ofLink: located) }
-        try write(content.prefix(Int(size)).map(UInt8.init(bitPattern:)), index)
+        try write(content.prefix(Int(size)).map(UInt8.init(bitPattern:)), at: trap.argument(index))
         return Int64(min(content.count, Int(size)))
     }
 
@@ -337,22 +341,23 @@ private struct FileCallWork {
             let path = kernelPath(of: directory.number)
         else { throw FileError(ENOENT) }
         guard path.count < trap.argument(1) else { throw FileError(ERANGE) }
-        try write(path + [0], 0)
+        try write(path + [0], at: trap.argument(0))
         return Int64(path.count + 1)
     }
 
-    private func write(_ bytes: [UInt8], _ index: Int) throws(FileError) {
+    func write(_ bytes: [UInt8], at address: UInt64) throws(FileError) {
         let result = bytes.withUnsafeBytes { bytes -> FileError? in
-            do throws(FileError) { try put(bytes, trap.argument(index)) } catch { return error }
+            do throws(FileError) { try put(bytes, address) } catch { return error }
             return nil
         }
         if let result { throw result }
     }
 
     private func link(flags: Int32) throws(FileError) {
-        guard flags & ~(At.symlinkFollow | GUISE_AT_EMPTY_PATH) == 0 else { throw FileError(EINVAL) }
+        guard flags & ~(GUISE_AT_SYMLINK_FOLLOW | GUISE_AT_EMPTY_PATH) == 0 else { throw FileError(EINVAL) }
         let object = try object(
-            1, in: 0, follows: flags & At.symlinkFollow != 0, mayBeEmpty: flags & GUISE_AT_EMPTY_PATH != 0)
+            1, in: 0, follows: flags & GUISE_AT_SYMLINK_FOLLOW != 0,
+            mayBeEmpty: flags & GUISE_AT_EMPTY_PATH != 0)
         try calls.link(object, to: try entry(3, in: 2))
     }
 
@@ -397,9 +402,9 @@ private struct FileCallWork {
 
     // MARK: Extended attributes: (object, name, value, size, flags)
 
-    private func attributeName() throws(FileError) -> String {
+    func attributeName(_ index: Int = 1) throws(FileError) -> String {
         var name = [CChar](repeating: 0, count: 256)
-        let length = guise_memory_read_string(trap.tid, trap.argument(1), &name, name.count)
+        let length = guise_memory_read_string(trap.tid, trap.argument(index), &name, name.count)
         guard length > 0 else {
             throw FileError(length == 0 || length == -Int(ENAMETOOLONG) ? ERANGE : EFAULT)
         }
@@ -411,19 +416,20 @@ private struct FileCallWork {
         return text
     }
 
-    private func deliver(_ bytes: [UInt8], _ index: Int, _ size: UInt64) throws(FileError) -> Int64 {
+    func deliver(_ bytes: [UInt8], at address: UInt64, _ size: UInt64) throws(FileError) -> Int64 {
         guard size != 0 else { return Int64(bytes.count) }
         guard size >= bytes.count else { throw FileError(ERANGE) }
-        try write(bytes, index)
+        try write(bytes, at: address)
         return Int64(bytes.count)
     }
 
     private func writeAttribute(of located: Located) throws(FileError) -> Int64 {
-        try deliver(try calls.attribute(try attributeName(), of: located), 2, trap.argument(3))
+        try deliver(
+            try calls.attribute(try attributeName(), of: located), at: trap.argument(2), trap.argument(3))
     }
 
     private func writeAttributes(of located: Located) throws(FileError) -> Int64 {
-        try deliver(try calls.attributes(of: located), 1, trap.argument(2))
+        try deliver(try calls.attributes(of: located), at: trap.argument(1), trap.argument(2))
     }
 
     private func setAttribute(of located: Located) throws(FileError) {

@@ -26,18 +26,73 @@ extension Mediator {
             trap.fail(pidfd == -EINVAL ? ESRCH : -pidfd)
             return .answered
         }
-        defer { close(pidfd) }
+        let process = OwnedDescriptor(pidfd)
         // What is read by the number is the process's that the descriptor stands for if that still lives afterwards.
-        guard let status = ProcessStatus(of: target), let uids = status.numbers("Uid"), uids.count == 4,
-            let process = status.numbers("Tgid")?.first,
-            let credentials = UnixCredentials(status), !guise_pidfd_has_ended(pidfd),
-            name != "tgkill" || process == UInt32(bitPattern: trap.int(0))
+        guard let status = ProcessStatus(of: target), !guise_pidfd_has_ended(pidfd),
+            name != "tgkill" || status.numbers("Tgid")?.first == UInt32(bitPattern: trap.int(0))
         else {
             trap.fail(ESRCH)
             return .answered
         }
-        if isOfThread, process == UInt32(bitPattern: caller.pid) {
+        if isOfThread, status.numbers("Tgid")?.first == UInt32(bitPattern: caller.pid) {
             trap.proceed()
+            return .answered
+        }
+        return signal(trap, handle, process, status, number, by: caller)
+    }
+
+    /// pidfd_send_signal(pidfd, signal, info, flags). The descriptor was taken once; whatever its number stands for by
+    /// now, the process that was judged is the one that is signalled, the service's own, too.
+    func signalByDescriptor(_ trap: Trap, _ handle: ImpersonationHandle) -> Verdict {
+        let borrowed = borrow(trap.int(0), of: trap)
+        guard borrowed >= 0 else {
+            trap.fail(-borrowed)
+            return .answered
+        }
+        let process = OwnedDescriptor(borrowed)
+        guard let caller = ThreadStatus(trap.tid), trap.isPending else { return .answered }
+        guard guise_is_pidfs(borrowed) else {
+            trap.fail(EBADF)
+            return .answered
+        }
+        guard trap.argument(2) == 0, trap.int(3) == 0 else {
+            return refuse(
+                trap, handle, EPERM,
+                "an impersonating thread signals what the pidfd stands for, in no other name than its own")
+        }
+        guard let target = Self.process(of: borrowed), let status = ProcessStatus(of: target),
+            !guise_pidfd_has_ended(borrowed)
+        else {
+            trap.fail(ESRCH)
+            return .answered
+        }
+        guard status.numbers("Tgid")?.first != UInt32(bitPattern: caller.pid) else {
+            let sent = guise_pidfd_signal(
+                borrowed, trap.int(1), caller.pid, trap.service.logon.credentials.uid)
+            if sent == 0 { trap.succeed() } else { trap.fail(-sent) }
+            return .answered
+        }
+        return signal(trap, handle, process, status, trap.int(1), by: caller)
+    }
+
+    /// The process or thread of a pidfd; nil when it has ended or has no number here.
+    private static func process(of pidfd: Int32) -> Int32? {
+        var text = [UInt8](repeating: 0, count: 512)
+        let length = guise_file_read("/proc/self/fdinfo/\(pidfd)", &text, text.count)
+        let line = String(decoding: text[..<max(0, length)], as: UTF8.self).split(separator: "\n")
+            .first { $0.hasPrefix("Pid:\t") }
+        return line.flatMap { Int32($0.dropFirst(5)) }.flatMap { $0 > 0 ? $0 : nil }
+    }
+
+    /// Signals a process or thread that is not of the caller's process, if the client may.
+    private func signal(
+        _ trap: Trap, _ handle: ImpersonationHandle, _ target: OwnedDescriptor, _ status: ProcessStatus,
+        _ number: Int32, by caller: ThreadStatus
+    ) -> Verdict {
+        guard let uids = status.numbers("Uid"), uids.count == 4,
+            let process = status.numbers("Tgid")?.first, let credentials = UnixCredentials(status)
+        else {
+            trap.fail(ESRCH)
             return .answered
         }
         // kill(2): by the sender's uid and the target's real and saved one.
@@ -59,7 +114,7 @@ extension Mediator {
             return refuse(trap, handle, EPERM, "the descriptor of process \(process) does not grant \(right)")
         }
         guard trap.isPending else { return .answered }
-        let sent = guise_pidfd_signal(pidfd, number, caller.pid, client)
+        let sent = guise_pidfd_signal(target.number, number, caller.pid, client)
         if sent == 0 { trap.succeed() } else { trap.fail(-sent) }
         return .answered
     }

@@ -58,7 +58,7 @@ extension Mediator {
 
     /// The same while not impersonating: the kernel does it, except where the address leads under a managed root.
     func addressForProcess(_ trap: Trap, _ mayWait: Bool) -> Verdict {
-        guard leadsUnderManagedRoot(trap) else {
+        guard leadsUnderManagedRoot(trap) || leadsToRegisteredName(trap) else {
             trap.proceed()
             return .answered
         }
@@ -139,6 +139,9 @@ extension Mediator {
                 try bind(socket, to: read, bytes, trap, caller)
             } else {
                 let target = try target(of: read, trap, caller)
+                if case .abstract(let name) = read {
+                    try context.names.checkServed(name, guise_socket_type(socket.number))
+                }
                 let process = ProcessDirectory.identity(of: status.pid)
                 // What was read and opened so far was this thread's only if it still waits.
                 guard trap.isPending else { return .answered }
@@ -168,6 +171,9 @@ extension Mediator {
     /// Finds what an address means to the caller, and asks for WRITE_DATA on it, as the kernel asks for the right to
     /// write.
     func target(of address: UnixAddress, _ trap: Trap, _ caller: Caller) throws(FileError) -> Target {
+        if case .abstract(let name) = address {
+            try require(RegisteredNames.connecting, onName: name, caller)
+        }
         guard case .path(let path) = address else { return .address }
         let located = try find(path, trap) { (path, start) throws(FileError) in
             try opener.locate(path, from: start, followsLast: true, as: caller)
@@ -240,6 +246,9 @@ extension Mediator {
     private func bind(
         _ socket: OwnedDescriptor, to address: UnixAddress, _ bytes: [UInt8], _ trap: Trap, _ caller: Caller
     ) throws(FileError) {
+        if case .abstract(let name) = address, context.names.descriptor(of: name) != nil {
+            return try bind(socket, toName: name, trap, caller)
+        }
         guard case .path(let path) = address else {
             try trap.checkPending()
             let error = guise_socket_bind(socket.number, bytes, UInt32(bytes.count))

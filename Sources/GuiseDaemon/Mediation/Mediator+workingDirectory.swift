@@ -8,10 +8,7 @@ extension Mediator {
     /// Calls that nothing but the kernel carries out: the argument that is a path, and its directory, if it has one.
     private static let pathsOfOthers: [Int32: (path: Int, directory: Int?)] = {
         let calls: [String: (Int, Int?)] = [
-            "execve": (0, nil), "execveat": (1, 0), "chroot": (0, nil), "uselib": (0, nil),
-            "setxattrat": (1, 0), "getxattrat": (1, 0), "listxattrat": (1, 0), "removexattrat": (1, 0),
-            "file_getattr": (1, 0), "file_setattr": (1, 0), "name_to_handle_at": (1, 0),
-            "fanotify_mark": (4, 3), "quotactl": (1, nil),
+            "execve": (0, nil), "execveat": (1, 0), "chroot": (0, nil), "uselib": (0, nil), "quotactl": (1, nil),
         ]
         return calls.reduce(into: [:]) { $0[guise_call_number($1.key)] = $1.value }
     }()

@@ -31,9 +31,6 @@ final class Mediator {
 
     deinit { path.deallocate() }
 
-    /// What changes extended attributes and is younger than those that are carried out.
-    private static let attributeCalls = [guise_call_number("setxattrat"), guise_call_number("removexattrat")]
-
     /// What is to become of a trap.
     enum Verdict {
         case answered
@@ -142,9 +139,6 @@ final class Mediator {
             trap.proceed()
         case .file(let call):
             return handleForProcess(trap, call, intent)
-        case .other where !AuthorityUser.isRoot && Self.attributeCalls.contains(trap.call):
-            // Libraries then use the calls that are carried out.
-            trap.fail(ENOSYS)
         case .send, .sendMany, .message:
             if isAddressedElsewhere(trap, row) { return denyElsewhere(trap) }
             trap.proceed()
@@ -153,7 +147,7 @@ final class Mediator {
         case .other:
             if startsElsewhere(trap) { return denyElsewhere(trap) }
             trap.proceed()
-        case .signal, .signalWithValue:
+        case .signal, .signalByDescriptor, .signalWithValue:
             trap.proceed()
         }
         return .answered
@@ -232,6 +226,8 @@ final class Mediator {
             return .answered
         case .signal:
             return signal(trap, handle)
+        case .signalByDescriptor:
+            return signalByDescriptor(trap, handle)
         case .signalWithValue:
             if let status = ThreadStatus(trap.tid), trap.isPending, trap.int(0) == status.pid {
                 trap.proceed()

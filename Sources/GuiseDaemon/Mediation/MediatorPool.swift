@@ -1,3 +1,4 @@
+import AccessControl
 import CGuise
 import Glibc
 import Synchronization
@@ -8,6 +9,7 @@ package struct MediationContext: Sendable {
     let sessions: LogonSessions
     let processes: ProcessDirectory
     let registrations: Registrations
+    let names = RegisteredNames()
     let tokens: TokenFactory
     let audit: Audit
 }
@@ -25,6 +27,8 @@ final class MediatorPool: Sendable {
     /// The most traps of one service that wait for somebody else (the other end of a FIFO). Past it an open
     /// that would have to wait fails with EAGAIN.
     static let largestWaitingCount = 64
+    /// The most of them that are one client's, so that no client's FIFOs are all that a service can wait for.
+    static let largestWaitingCountPerClient = 16
     /// How many threads stay when there is nothing to do, besides the two that have something to do always.
     private static let largestSpareCount = 2
     /// Milliseconds that the lookout lets a call take before it joins in.
@@ -63,6 +67,8 @@ final class MediatorPool: Sendable {
     private struct Waiting {
         var thread: Int32 = 0
         let caller: Int32
+        /// nil: the service's own.
+        let client: SID?
     }
 
     private struct State {
@@ -186,7 +192,9 @@ final class MediatorPool: Sendable {
             } else {
                 var trap: Trap? = trap
                 while let one = trap {
-                    if case .waits = mediator.handle(one) { wait(for: one) }
+                    if case .waits = mediator.handle(one) {
+                        wait(for: one, of: mediator.acting?.token.token.user)
+                    }
                     trap = mediator.next
                 }
             }
@@ -307,11 +315,15 @@ final class MediatorPool: Sendable {
     // MARK: Waiting for somebody else
 
     /// Handles a trap on a thread of its own, which may block until the call is done or its thread is gone.
-    private func wait(for trap: Trap) {
+    private func wait(for trap: Trap, of client: SID?) {
         let id = trap.notification.id
         let started = state.withLock { state -> Bool in
-            guard state.waiting.count < Self.largestWaitingCount else { return false }
-            state.waiting[id] = Waiting(caller: trap.tid)
+            guard state.waiting.count < Self.largestWaitingCount,
+                client == nil
+                    || state.waiting.values.count(where: { $0.client == client })
+                        < Self.largestWaitingCountPerClient
+            else { return false }
+            state.waiting[id] = Waiting(caller: trap.tid, client: client)
             if !state.isWatching { state.isWatching = SystemThread.start("guise-watch") { self.watch() } }
             return state.isWatching
                 && SystemThread.start("guise-wait") {

@@ -5,8 +5,8 @@ import Glibc
 enum UnixAddress: Equatable {
     /// In the file system; without a terminator, which follows in memory.
     case path([CChar])
-    /// In the abstract name space.
-    case abstract
+    /// In the abstract name space; without the zero byte that it starts with.
+    case abstract([UInt8])
     /// The family alone: bind makes up a name.
     case unnamed
     /// AF_UNSPEC: connect takes a datagram socket's peer away.
@@ -32,13 +32,18 @@ enum UnixAddress: Equatable {
             self = .unnamed
             return
         }
-        self = first == 0 ? .abstract : .path(name.prefix { $0 != 0 }.map(CChar.init(bitPattern:)))
+        self =
+            first == 0
+            ? .abstract(Array(name.dropFirst())) : .path(name.prefix { $0 != 0 }.map(CChar.init(bitPattern:)))
     }
 
-    /// The path.
+    /// The path, or the abstract name after an @.
     var spelled: [UInt8]? {
-        guard case .path(let path) = self else { return nil }
-        return path.map(UInt8.init(bitPattern:))
+        switch self {
+        case .path(let path): path.map(UInt8.init(bitPattern:))
+        case .abstract(let name): [0x40] + name
+        case .unnamed, .unspecified: nil
+        }
     }
 
     /// The address of a path, which has to be short enough.

@@ -77,6 +77,10 @@ void test_fuse_unmount(struct test_fuse *fuse);
 // with it. 0 or a negative errno value.
 int test_lingering(int ends[2]);
 
+// From here on this process and what it runs find a kernel that has not these system calls (ENOSYS). Needs root. 0 or a
+// negative errno value.
+int test_without_calls(const int32_t numbers[], size_t count);
+
 // Whether bytes occur among others.
 bool test_contains(const void *bytes, size_t count, const void *wanted, size_t length);
 #endif
