@@ -90,7 +90,7 @@ let package = Package(
                 .unsafeFlags(
                     [
                         "--version-script=\(Context.packageDirectory)/Sources/GuiseC/exports.map",
-                        "-soname=libguise.so.1", "-z", "nodelete",
+                        "-soname=libguise.so.1", "-z", "nodelete", "-z", "defs",
                     ].flatMap { ["-Xlinker", $0] })
             ]),
         .target(

@@ -310,5 +310,6 @@ def process_token():
 
 def descriptor(sddl):
     """A self-relative security descriptor, as bytes, from SDDL."""
-    room = ctypes.create_string_buffer(65535)
-    return room.raw[:_descriptor_from_sddl(sddl.encode(), room, len(room))]
+    room = ctypes.create_string_buffer(_descriptor_from_sddl(sddl.encode(), None, 0))
+    _descriptor_from_sddl(sddl.encode(), room, len(room))
+    return room.raw

@@ -12,7 +12,7 @@ struct Failure: Error {
     init(_ error: any Error) {
         switch error {
         case let failure as Failure: self = failure
-        case let error as GuiseError: self.init(error.code, error.description)
+        case let error as GuiseError: self.init(error.code, error.advice)
         default: self.init(EIO, "\(error)")
         }
     }
@@ -38,6 +38,22 @@ private func report(_ error: any Error) -> CInt {
 }
 
 extension GuiseError {
+    /// The sentence, with the names that things have in C.
+    fileprivate var advice: String {
+        switch self {
+        case .notAttached:
+            "this process has not attached; call guise_attach() first, and in a child made by fork again"
+        case .alreadyAttached: "this process is attached already; guise_attach() is called once"
+        case .notMediated:
+            "this process is not mediated, so nothing would hold an impersonating thread to the client's rights;"
+                + " start it with `guise run`, or attach with GUISE_COOPERATIVE when the program checks access itself"
+        case .tooManyThreads:
+            "all slots that this thread could have are taken by other impersonating threads; attach with a larger"
+                + " `threads`"
+        default: description.replacing("revertToSelf()", with: "guise_revert()")
+        }
+    }
+
     /// The errno value that guise.h promises.
     var code: CInt {
         switch self {
