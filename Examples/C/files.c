@@ -1,6 +1,6 @@
 /*
- * A small file server in C that acts as its clients. Each client gets a thread; every file is opened with open(2), while
- * the thread impersonates the client. There is no access check in here, and none is missing.
+ * A small file server in C that acts as its clients. Each client gets a thread; every file is opened with open(2),
+ * while the thread impersonates the client. There is no access check in here, and none is missing.
  *
  *     guise run files -- ./files /run/files.sock
  *

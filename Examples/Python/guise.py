@@ -10,10 +10,10 @@
 What is refused is an OSError: PermissionError, FileNotFoundError, ... by its errno, with the library's own sentence.
 
 Impersonation is the thread's. With a thread for each client (socketserver.ThreadingMixIn, a WSGI server's threads)
-nothing else is to be seen to. Where several tasks share a thread, what stands in the block must be over before another
-task has its turn: so the block is refused in coroutines and generators, where `await` and `yield` would leave it with
-the client's identity in force. There, call a function instead: `client.run(function, ...)`, or, so that the loop need
-not wait, `await asyncio.to_thread(client.run, function, ...)`.
+nothing else is to be seen to. Where several tasks share a thread, what stands in the block must be over before
+another task has its turn: so the block is refused in coroutines and generators, where `await` and `yield` would leave
+it with the client's identity in force. There, call a function instead: `client.run(function, ...)`, or, so that the
+loop need not wait, `await asyncio.to_thread(client.run, function, ...)`.
 """
 
 import contextlib
@@ -163,7 +163,7 @@ class Client:
         return _Impersonation(self)
 
     def run(self, function, /, *arguments, **named):
-        """Calls a function as the client, on this thread. A coroutine function would only run later, so it is refused."""
+        """Calls a function as the client, on this thread. A coroutine function would run later, so it is refused."""
         code = getattr(inspect.unwrap(function), "__code__", None)
         if code is not None and code.co_flags & _LEFT_IN_THE_MIDDLE:
             raise RuntimeError("a coroutine or generator function runs after it returned: not as the client")

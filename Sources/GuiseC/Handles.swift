@@ -3,8 +3,8 @@ import Glibc
 import Guise
 import Synchronization
 
-/// What C programs hold of one kind of object: numbers that look like pointers and are none. None is given twice, of any
-/// kind, so one that was closed, made up or meant for something else is found out.
+/// What C programs hold of one kind of object: numbers that look like pointers and are none. None is given twice, of
+/// any kind, so one that was closed, made up or meant for something else is found out.
 final class HandleTable<Object: AnyObject & Sendable>: Sendable {
     private let kind: String
     // Several, so that threads seldom wait for each other: every call looks a handle up.
@@ -60,8 +60,8 @@ enum Handles {
         return count.add(1, ordering: .relaxed).newValue << 3 | 5
     }
 
-    /// A child has none of its parent's. They are kept, since they are the parent's to end, and their locks may be held by
-    /// threads that the child does not have.
+    /// A child has none of its parent's. They are kept, since they are the parent's to end, and their locks may be
+    /// held by threads that the child does not have.
     private static let prepared: CInt = guise_fork_prepare {
         _ = Unmanaged.passRetained(Handles.connections)
         _ = Unmanaged.passRetained(Handles.tokens)

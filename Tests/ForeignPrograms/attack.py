@@ -1,5 +1,5 @@
-"""A service in Python that goes wrong on purpose: attack.py SOCKET FILE. FILE is its client's alone; three connections of
-that client's come. Each expectation is a line, "ok" or "FAILED"."""
+"""A service in Python that goes wrong on purpose: attack.py SOCKET FILE. FILE is its client's alone; three
+connections of that client's come. Each expectation is a line, "ok" or "FAILED"."""
 
 import asyncio
 import contextlib

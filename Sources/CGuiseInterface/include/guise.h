@@ -15,16 +15,17 @@
  * Link with `pkg-config --cflags --libs guise`. The service is started by guise(1) `run`.
  *
  * Every function:
- *   - returns 0 or more when it did what it says, and -1 otherwise. It then has set errno, and guise_error_message() says
- *     what was refused, by which rule, and what to do next. Checks, too, return 0 for yes and -1 for no and for
+ *   - returns 0 or more when it did what it says, and -1 otherwise. It then has set errno, and guise_error_message()
+ *     says what was refused, by which rule, and what to do next. Checks, too, return 0 for yes and -1 for no and for
  *     whatever went wrong, so that only == 0 ever lets anybody in.
  *   - may be called from any thread, whoever made it, at any time. None of them calls back, and none changes signals.
  *   - takes NULL, a handle that was closed and a number out of its range for an error (EINVAL, EBADF), and not for a
  *     reason to end the program. A pointer to fewer bytes than said is another matter.
  *   - leaves alone what its out parameters point to when it fails, but for `granted`.
  *
- * Handles (guise_connection *, guise_token *, guise_pipe *) point to nothing, and no number is given twice: one that was
- * closed is EBADF for good. A child made by fork(2) has none of its parent's, and is not attached; it may attach itself.
+ * Handles (guise_connection *, guise_token *, guise_pipe *) point to nothing, and no number is given twice: one that
+ * was closed is EBADF for good. A child made by fork(2) has none of its parent's, and is not attached; it may attach
+ * itself.
  *
  * Texts are UTF-8, end in a zero byte, and are written as snprintf(3) writes: at most `size` bytes with that byte,
  * and what is returned is how long the whole text is without it. So a result of `size` or more says that
@@ -113,8 +114,8 @@ int guise_attach(int version, const char *runtime_directory, unsigned flags, siz
 int guise_listen(const char *path, unsigned mode, int backlog);
 
 /*
- * Waits for a client on a listening Unix socket and captures it: who it is, it stays. On a non-blocking listener it is
- * EAGAIN when nobody waits; a signal that was caught makes it EINTR.
+ * Waits for a client on a listening Unix socket and captures it: who it is, it stays. On a non-blocking listener it
+ * is EAGAIN when nobody waits; a signal that was caught makes it EINTR.
  *
  * After ECONNABORTED, EACCES and EPROTOTYPE go on with the next client: that one has left, or may not be served.
  */
@@ -124,8 +125,8 @@ int guise_accept(int listener, guise_connection **connection);
 #define GUISE_BORROW 1u
 
 /*
- * Captures the client of a socket that was accepted by something else, a stream or seqpacket Unix socket. It takes some
- * 200 microseconds.
+ * Captures the client of a socket that was accepted by something else, a stream or seqpacket Unix socket. It takes
+ * some 200 microseconds.
  *
  * flags: 0: the socket is closed with the connection; GUISE_BORROW. When this fails the socket is the caller's.
  */
@@ -151,14 +152,14 @@ int guise_connection_fd(guise_connection *connection);
 int guise_connection_level(guise_connection *connection);
 
 /*
- * Who was at the other end when the connection was made: the process, and its logon session. 0 where it is not known, as
- * of a client at GUISE_ANONYMOUS. The process may have ended since; do not decide by it. Either may be NULL.
+ * Who was at the other end when the connection was made: the process, and its logon session. 0 where it is not known,
+ * as of a client at GUISE_ANONYMOUS. The process may have ended since; do not decide by it. Either may be NULL.
  */
 int guise_connection_peer(guise_connection *connection, pid_t *process, uint64_t *session);
 
 /*
- * Ends the connection and closes its socket, unless that was borrowed. A thread that acts as the client stays the client
- * until guise_revert().
+ * Ends the connection and closes its socket, unless that was borrowed. A thread that acts as the client stays the
+ * client until guise_revert().
  */
 int guise_connection_close(guise_connection *connection);
 
@@ -166,8 +167,8 @@ int guise_connection_close(guise_connection *connection);
 
 /*
  * Makes the calling thread act as the client of a connection that was accepted, until guise_revert(): every access
- * decision on it is made with the client's rights. No other thread notices, none that it starts and no child. A second
- * time replaces the first. When it fails the thread is what it was before.
+ * decision on it is made with the client's rights. No other thread notices, none that it starts and no child. A
+ * second time replaces the first. When it fails the thread is what it was before.
  *
  * EPERM without SeImpersonatePrivilege, EACCES, ECONNRESET, ENOBUFS, EPROTOTYPE on the side that connected.
  */
@@ -229,9 +230,9 @@ int guise_privilege_name(int number, char *text, size_t size);
 /* ---- Decisions ---- */
 
 /*
- * These are made in this process, from a token as it was when it was opened; open it anew for what has changed since. A
- * token that a thread acts under below GUISE_IMPERSONATION decides as Anonymous. A client's token decides as the client
- * from GUISE_IDENTIFICATION on: that is what the level is for.
+ * These are made in this process, from a token as it was when it was opened; open it anew for what has changed since.
+ * A token that a thread acts under below GUISE_IMPERSONATION decides as Anonymous. A client's token decides as the
+ * client from GUISE_IDENTIFICATION on: that is what the level is for.
  */
 
 /* What the generic rights of a kind of object stand for (GENERIC_MAPPING). */
@@ -297,7 +298,7 @@ int guise_descriptor_from_sddl(const char *sddl, void *descriptor, size_t size);
 int guise_pipe_create(const char *name, unsigned flags, unsigned instances, const void *descriptor, size_t size,
                       guise_pipe **pipe);
 
-/* Waits for a client of a pipe; it comes captured. EPIPE once the pipe was closed, ECONNRESET without the authority. */
+/* Waits for a client of a pipe; it comes captured. EPIPE once the pipe was closed, ECONNRESET without authority. */
 int guise_pipe_accept(guise_pipe *pipe, guise_connection **connection);
 
 /* Readable when a client has arrived, to poll it. It belongs to the pipe. */
