@@ -37,6 +37,8 @@ let package = Package(
         .library(name: "GuiseDDE", targets: ["GuiseDDE"]),
         .library(name: "GuiseHummingbird", targets: ["GuiseHummingbird"]),
         .library(name: "GuiseNIO", targets: ["GuiseNIO"]),
+        // libguise.so, as scripts/install-c installs it: `guise` is the tool's name here.
+        .library(name: "guise-c", type: .dynamic, targets: ["GuiseC"]),
         .executable(name: "guised", targets: ["guised"]),
         .executable(name: "guise", targets: ["guise"]),
         .executable(name: "idn", targets: ["idn"]),
@@ -74,6 +76,23 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
+        .target(name: "CGuiseInterface"),
+        .target(
+            name: "GuiseC",
+            dependencies: [
+                "AccessControl", "CGuise", "CGuiseInterface", "Guise",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            exclude: ["exports.map"],
+            swiftSettings: strict,
+            // It shows guise.h alone, and stays: threads and fork have been told of it.
+            linkerSettings: [
+                .unsafeFlags(
+                    [
+                        "--version-script=\(Context.packageDirectory)/Sources/GuiseC/exports.map",
+                        "-soname=libguise.so.1", "-z", "nodelete", "-z", "defs",
+                    ].flatMap { ["-Xlinker", $0] })
+            ]),
         .target(
             name: "GuiseDDE",
             dependencies: [

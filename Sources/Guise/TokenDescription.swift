@@ -23,6 +23,10 @@ public struct TokenDescription: Sendable, Hashable {
     public let user: Principal
     /// The groups, in the order of the token.
     public let groups: [Group]
+    /// The restricting SIDs; none of a token that is not restricted.
+    public let restrictingSIDs: [Group]
+    /// Whether the restricting SIDs restrict writing only.
+    public let isWriteRestricted: Bool
     /// The privileges that are enabled.
     public let enabledPrivileges: [Privilege]
     /// The privileges that are present, enabled or not.
@@ -41,17 +45,23 @@ public struct TokenDescription: Sendable, Hashable {
 
     init(_ view: WireTokenView) throws(GuiseError) {
         user = try Principal(view.user)
-        var groups: [Group] = []
-        for group in view.groups {
-            groups.append(Group(principal: try Principal(group.sid), attributes: group.attributes))
-        }
-        self.groups = groups
+        groups = try Self.groups(view.groups)
+        restrictingSIDs = try Self.groups(view.restricting)
+        isWriteRestricted = view.writeRestricted
         privileges = view.privileges.compactMap { Privilege(rawValue: $0.luid) }
         enabledPrivileges = view.privileges.filter(\.enabled).compactMap { Privilege(rawValue: $0.luid) }
         integrity = IntegrityLevel(rawValue: view.integrity)
         logonSession = view.session
         level = view.primary ? nil : ImpersonationLevel(view.level)
         unixUser = view.hasUnixUser ? view.unixUser : nil
+    }
+
+    private static func groups(_ views: [WireGroupView]) throws(GuiseError) -> [Group] {
+        var groups: [Group] = []
+        for view in views {
+            groups.append(Group(principal: try Principal(view.sid), attributes: view.attributes))
+        }
+        return groups
     }
 }
 

@@ -1,0 +1,15 @@
+#include "CGuiseError.h"
+
+#include <string.h>
+
+#include "guise.h"
+
+static __thread char message[1024];
+
+void guise_error_set(const char *text, size_t length) {
+    if (length >= sizeof message) length = sizeof message - 1;
+    memcpy(message, text, length);
+    message[length] = 0;
+}
+
+const char *guise_error_message(void) { return message; }
