@@ -155,7 +155,7 @@ enum ThreadIdentity {
             throw .notAttached("this is a child made by fork: the connection was its parent's to impersonate")
         }
         // A slot of an earlier attachment lies in a page that no authority reads any more.
-        clear()
+        if thread.pointee.identity != nil { clear() }
         thread.pointee.handle = nil
         let tid = guise_gettid()
         guard let index = authority.page.claim(UInt32(bitPattern: tid), inode: inode(ofThread: tid)) else {
