@@ -284,7 +284,19 @@ struct TokenHandleTests {
             try one.ask("tok-open own process all")
             try one.ask("tok-restrict less own sids=\(tokens.service.sid)")
             #expect(try one.ask("tok-process whole").thrown == "accessDenied", "somebody else's")
+            // What threads acted under before is no way around it.
+            let service = try stage.managedFile(
+                root + "/service", "s", "O:BAG:SYD:(A;;FR;;;S-1-5-6)")
+            #expect(try tokens.other.ask("self impersonation").value != nil)
+            #expect(try tokens.other.ask("cat \(service)").value == "s")
             #expect(try one.ask("tok-process less").value != nil)
+            #expect(try tokens.other.ask("cat \(service)").errno == EACCES)
+            #expect(try tokens.other.ask("token").value != "files primary")
+            try tokens.other.ask("revert")
+            #expect(try tokens.other.ask("self impersonation").value != nil)
+            #expect(try tokens.other.ask("cat \(service)").errno == EACCES, "SERVICE is none of its SIDs")
+            try tokens.other.ask("revert")
+            #expect(try tokens.other.ask("cat \(service)").errno == EACCES)
             #expect(try one.ask("tok-process own").thrown == "accessDenied", "it could do more")
             #expect(try one.ask("tok-impersonate own").thrown == "restricted")
             let shown = try stage.run([product("idn"), "show", "\(scene.service.pid)", "--all"]).output
