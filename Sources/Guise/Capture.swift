@@ -3,14 +3,16 @@ import GuiseProtocol
 import Synchronization
 
 /// Somebody whom this process may act as, as the authority knows it: a client that was captured from one accepted
-/// connection, or an account that this process logged on; and the handles this process got for it. Lives as long as the
+/// connection, or a token that it holds; and the handles this process got for it. Lives as long as the
 /// connection or the logon, or a thread that acts under it.
 final class Capture: Sendable {
     let authority: Authority
     /// The connection to the authority that it is held by.
     private let client: AuthorityClient
-    /// Whether it is given up with this value. A logon may be known by several: it ends with its connection.
+    /// Whether it is given up with this value. A token may be known by several.
     private let releases: Bool
+    /// What it stands for is held by this.
+    private let source: HeldToken?
     /// The level that the client allowed.
     let level: ImpersonationLevel
     /// Who connected.
@@ -30,8 +32,10 @@ final class Capture: Sendable {
 
     /// What the authority answered on a connection, for use with the process's attachment.
     init(
-        _ captured: WireCaptured, by client: AuthorityClient, _ authority: Authority, releases: Bool = true
+        _ captured: WireCaptured, by client: AuthorityClient, _ authority: Authority, releases: Bool = true,
+        keeping source: HeldToken? = nil
     ) {
+        self.source = source
         self.authority = authority
         self.releases = releases
         self.client = client

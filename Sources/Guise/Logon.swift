@@ -26,8 +26,10 @@ public final class Logon: Sendable {
     /// The connection to the authority that holds the session. One of its own: while a password is checked nothing else
     /// of this process waits for that.
     let client: AuthorityClient
-    private let answer: WireCaptured
-    private let capture = Mutex<Capture?>(nil)
+    /// The number that connections are registered with.
+    let number: UInt64
+    /// The primary token of the logon, opened for everything: to copy, restrict, adjust, and act under.
+    public let handle: TokenHandle
 
     /// Logs a user on. Corresponds to `LogonUser`.
     ///
@@ -74,11 +76,10 @@ public final class Logon: Sendable {
         guard case .captured(let captured) = try client.call(.logonUser(request), secret: password) else {
             throw .authorityFailed("the authority's answer to a logon makes no sense")
         }
-        answer = captured
+        number = captured.capture
+        handle = TokenHandle(
+            HeldToken(client, captured.capture, releases: false), level: nil, access: .allAccess)
     }
-
-    /// The number that connections are registered with.
-    var number: UInt64 { answer.capture }
 
     /// The token, for inspection.
     public func token() throws(GuiseError) -> TokenDescription { try client.token(ofCapture: number) }
@@ -88,39 +89,20 @@ public final class Logon: Sendable {
     ///
     /// - Throws: ``GuiseError/notAttached(_:)``, ``GuiseError/integrityTooHigh(_:)``,
     ///   ``GuiseError/accessDenied(_:)`` when the session was ended. The thread then is what it was before.
-    public func impersonate() throws(GuiseError) {
-        let capture = try captured()
-        try ThreadIdentity.install(
-            try capture.handle(atMost: .impersonation), of: capture, in: try capture.authority.alive())
-    }
+    public func impersonate() throws(GuiseError) { try handle.impersonate() }
 
     /// Runs `body` on the calling thread as the account, and puts back what the thread was before.
     ///
     /// - Throws: as ``impersonate()``, before `body` runs; else what `body` throws.
     public func impersonating<Result, Failure: Error>(
         _ body: () throws(Failure) -> Result
-    ) throws -> Result {
-        let before = ThreadIdentity.save()
-        try impersonate()
-        defer { ThreadIdentity.restore(before) }
-        return try body()
-    }
+    ) throws -> Result { try handle.impersonating(body) }
 
     /// Runs `body` as the account. The identity follows the task, as with
     /// ``Connection/impersonating(atMost:_:)``.
     public func impersonating<Result: Sendable>(
         _ body: @Sendable () async throws -> Result
-    ) async throws -> Result { try await captured().impersonating(atMost: .impersonation, body) }
-
-    private func captured() throws(GuiseError) -> Capture {
-        let authority = try Authority.required()
-        return capture.withLock { known in
-            if let known, known.authority === authority { return known }
-            let capture = Capture(answer, by: client, authority, releases: false)
-            known = capture
-            return capture
-        }
-    }
+    ) async throws -> Result { try await handle.impersonating(body) }
 }
 
 extension LogonType {

@@ -33,10 +33,31 @@ enum ThreadIdentity {
     @inline(__always)
     static func clear() {
         let thread = guise_thread_current()!
-        guard let before = thread.pointee.identity else { return }
+        guard let before = thread.pointee.identity else { return clearAssigned(thread) }
         guise_handle_store(thread.pointee.handle, 0)
         thread.pointee.identity = nil
         Unmanaged<Capture>.fromOpaque(before).release()
+    }
+
+    /// Empties a slot that another thread filled (``setThreadToken(_:thread:process:)``).
+    private static func clearAssigned(_ thread: UnsafeMutablePointer<guise_thread>) {
+        if let slot = thread.pointee.handle {
+            if guise_handle_load(slot) != 0 { guise_handle_store(slot, 0) }
+        } else if let page = Authority.current?.page, page.hasAssignedThreads,
+            let index = page.index(of: UInt32(bitPattern: guise_gettid()))
+        {
+            guise_handle_store(page.handle(at: index), 0)
+        }
+    }
+
+    /// Takes over a slot that the authority made for the calling thread, if it did.
+    private static func adopt(
+        _ thread: UnsafeMutablePointer<guise_thread>, in authority: Authority?
+    ) throws(GuiseError) {
+        guard thread.pointee.handle == nil, let authority, authority.page.hasAssignedThreads,
+            authority.page.index(of: UInt32(bitPattern: guise_gettid())) != nil
+        else { return }
+        try claim(thread, in: authority)
     }
 
     /// Empties the slot if what it holds was stored by a task of a body, at the end of its turn.
@@ -49,25 +70,38 @@ enum ThreadIdentity {
     struct Saved {
         let handle: UInt64
         let body: UInt64
+        /// nil where another thread filled the slot: then the authority keeps what it stands for.
         let capture: Capture?
+        /// Of the attachment that the handle means something in.
+        let generation: UInt32
     }
 
     static func save() -> Saved {
         let thread = guise_thread_current()!
-        guard let identity = thread.pointee.identity else { return Saved(handle: 0, body: 0, capture: nil) }
+        if thread.pointee.handle == nil { try? adopt(thread, in: Authority.current) }
+        guard let slot = thread.pointee.handle else {
+            return Saved(handle: 0, body: 0, capture: nil, generation: 0)
+        }
         return Saved(
-            handle: guise_handle_load(thread.pointee.handle),
-            body: guise_handle_load(thread.pointee.handle + 1),
-            capture: Unmanaged<Capture>.fromOpaque(identity).takeUnretainedValue())
+            handle: guise_handle_load(slot), body: guise_handle_load(slot + 1),
+            capture: thread.pointee.identity.map {
+                Unmanaged<Capture>.fromOpaque($0).takeUnretainedValue()
+            }, generation: thread.pointee.generation)
     }
 
     /// Puts back what ``save()`` found. The slot is the same thread's, so nothing can fail.
     static func restore(_ saved: Saved) {
-        guard let capture = saved.capture else { return clear() }
+        guard saved.handle != 0 else { return clear() }
         let thread = guise_thread_current()!
-        guard thread.pointee.handle != nil else { return }
+        guard let slot = thread.pointee.handle else { return }
         // The number means something in the attachment that it is of, and nothing in a later one.
-        guard capture.authority.generation == thread.pointee.generation else { return clear() }
+        guard saved.generation == thread.pointee.generation else { return clear() }
+        guard let capture = saved.capture else {
+            clear()
+            guise_handle_store(slot + 1, saved.body)
+            guise_handle_store(slot, saved.handle)
+            return
+        }
         store(saved.handle, body: saved.body, capture, thread)
     }
 
@@ -78,6 +112,7 @@ enum ThreadIdentity {
     static func handle(in authority: Authority?) throws(GuiseError) -> UInt64 {
         let thread = guise_thread_current()!
         let mark = IdentityExecutor.currentMark
+        try adopt(thread, in: authority)
         if let slot = thread.pointee.handle {
             let handle = guise_handle_load(slot)
             if handle != 0, guise_handle_load(slot + 1) == mark?.body ?? 0 {
@@ -120,7 +155,7 @@ enum ThreadIdentity {
             throw .notAttached("this is a child made by fork: the connection was its parent's to impersonate")
         }
         // A slot of an earlier attachment lies in a page that no authority reads any more.
-        clear()
+        if thread.pointee.identity != nil { clear() }
         thread.pointee.handle = nil
         let tid = guise_gettid()
         guard let index = authority.page.claim(UInt32(bitPattern: tid), inode: inode(ofThread: tid)) else {

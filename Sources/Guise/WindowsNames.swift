@@ -45,7 +45,3 @@ public func RevertToSelf() { revertToSelf() }
 public func LogonUser(_ name: String, _ password: String) throws(GuiseError) -> Logon {
     try Logon.user(name, password: password)
 }
-
-/// `ImpersonateLoggedOnUser` is ``Logon/impersonate()`` here.
-@available(*, unavailable, renamed: "Logon.impersonate()")
-public func ImpersonateLoggedOnUser(_ logon: Logon) throws(GuiseError) { try logon.impersonate() }

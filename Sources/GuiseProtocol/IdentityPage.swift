@@ -8,7 +8,9 @@ import CGuise
 ///
 /// | offset                    | content                                                             |
 /// |---------------------------|---------------------------------------------------------------------|
-/// | 0                         | 8 bytes: not 0 once a task acted as a client; the rest of 4,096 zero |
+/// | 0                         | 8 bytes: not 0 once a task acted as a client                        |
+/// | 8                         | 8 bytes: not 0 once the authority put a handle into a thread's slot |
+/// | 16                        | 8 bytes: changes when the process's token does; the rest of 4,096 zero |
 /// | 4,096                     | `count` thread ids, 4 bytes each, in buckets of 16; 0 = free        |
 /// | 4,096 + max(4,096, 4 × count) | `count` slots of 64 bytes: the handle, the body, the thread, the intent (8 bytes each), the rest zero |
 ///
@@ -80,20 +82,31 @@ package struct IdentityPage: @unchecked Sendable {
     ///
     /// - Parameter inode: of a pidfd of the thread; 0 when there is none.
     package func claim(_ tid: UInt32, inode: UInt64 = 0) -> Int? {
-        let taken: Int?
-        if let own = index(of: tid) {
-            // Left behind by a thread of this id that ended without its destructors.
-            guise_handle_store(handle(at: own), 0)
-            taken = own
-        } else {
-            taken = probe(tid) { guise_tid_claim(tids + $0, tid) }
+        // The thread itself and the authority may claim one at the same time. Who sees two gives its own up, and looks
+        // again.
+        for _ in 0..<256 {
+            if let own = index(of: tid) {
+                // Left behind by a thread of this id that ended without its destructors, unless the authority made it for
+                // this one.
+                if inode == 0 || self.inode(at: own) != inode { guise_handle_store(handle(at: own), 0) }
+                prepare(own, inode)
+                return own
+            }
+            guard let taken = probe(tid, { guise_tid_claim(tids + $0, tid) }) else { return nil }
+            if probe(tid, { $0 != taken && guise_tid_load(tids + $0) == tid }) == nil {
+                guise_handle_store(handle(at: taken), 0)
+                prepare(taken, inode)
+                return taken
+            }
+            guise_tid_store(tids + taken, 0)
         }
-        // Nobody asks whose the slot is before there is a handle in it.
-        if let taken {
-            guise_handle_store(handle(at: taken) + 2, inode)
-            guise_handle_store(handle(at: taken) + 3, 0)
-        }
-        return taken
+        return nil
+    }
+
+    /// Nobody asks whose the slot is before there is a handle in it.
+    private func prepare(_ index: Int, _ inode: UInt64) {
+        guise_handle_store(handle(at: index) + 2, inode)
+        guise_handle_store(handle(at: index) + 3, 0)
     }
 
     /// Gives a slot back.
@@ -109,6 +122,20 @@ package struct IdentityPage: @unchecked Sendable {
     package var hasActingTasks: Bool {
         get { guise_handle_load(base.assumingMemoryBound(to: UInt64.self)) != 0 }
         nonmutating set { guise_handle_store(base.assumingMemoryBound(to: UInt64.self), newValue ? 1 : 0) }
+    }
+
+    /// Whether the authority put a handle into a slot, or ever did: then a thread may have one that it did not claim.
+    package var hasAssignedThreads: Bool {
+        get { guise_handle_load(base.assumingMemoryBound(to: UInt64.self) + 1) != 0 }
+        nonmutating set {
+            guise_handle_store(base.assumingMemoryBound(to: UInt64.self) + 1, newValue ? 1 : 0)
+        }
+    }
+
+    /// Changes whenever the process's own token does.
+    package var tokenVersion: UInt64 {
+        get { guise_handle_load(base.assumingMemoryBound(to: UInt64.self) + 2) }
+        nonmutating set { guise_handle_store(base.assumingMemoryBound(to: UInt64.self) + 2, newValue) }
     }
 
     /// The inode that a slot says its thread's pidfds have; 0 when it does not say.

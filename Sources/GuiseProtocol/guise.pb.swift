@@ -312,6 +312,64 @@ package nonisolated enum WirePipeDirection: SwiftProtobuf.Enum, Swift.CaseIterab
 
 }
 
+package nonisolated enum WireCheckedKind: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case unspecified // = 0
+  case file // = 1
+  case key // = 2
+  case pipe // = 3
+  case token // = 4
+  case process // = 5
+  case thread // = 6
+  case directoryObject // = 7
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .file
+    case 2: self = .key
+    case 3: self = .pipe
+    case 4: self = .token
+    case 5: self = .process
+    case 6: self = .thread
+    case 7: self = .directoryObject
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .file: return 1
+    case .key: return 2
+    case .pipe: return 3
+    case .token: return 4
+    case .process: return 5
+    case .thread: return 6
+    case .directoryObject: return 7
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [WireCheckedKind] = [
+    .unspecified,
+    .file,
+    .key,
+    .pipe,
+    .token,
+    .process,
+    .thread,
+    .directoryObject,
+  ]
+
+}
+
 package nonisolated struct WireRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -605,6 +663,70 @@ package nonisolated struct WireRequest: Sendable {
     set {body = .endpointRemove(newValue)}
   }
 
+  package var openToken: WireOpenToken {
+    get {
+      if case .openToken(let v)? = body {return v}
+      return WireOpenToken()
+    }
+    set {body = .openToken(newValue)}
+  }
+
+  package var duplicateToken: WireDuplicateToken {
+    get {
+      if case .duplicateToken(let v)? = body {return v}
+      return WireDuplicateToken()
+    }
+    set {body = .duplicateToken(newValue)}
+  }
+
+  package var restrictToken: WireRestrictToken {
+    get {
+      if case .restrictToken(let v)? = body {return v}
+      return WireRestrictToken()
+    }
+    set {body = .restrictToken(newValue)}
+  }
+
+  package var adjustToken: WireAdjustToken {
+    get {
+      if case .adjustToken(let v)? = body {return v}
+      return WireAdjustToken()
+    }
+    set {body = .adjustToken(newValue)}
+  }
+
+  package var queryToken: WireQueryToken {
+    get {
+      if case .queryToken(let v)? = body {return v}
+      return WireQueryToken()
+    }
+    set {body = .queryToken(newValue)}
+  }
+
+  package var setToken: WireSetToken {
+    get {
+      if case .setToken(let v)? = body {return v}
+      return WireSetToken()
+    }
+    set {body = .setToken(newValue)}
+  }
+
+  package var assignToken: WireAssignToken {
+    get {
+      if case .assignToken(let v)? = body {return v}
+      return WireAssignToken()
+    }
+    set {body = .assignToken(newValue)}
+  }
+
+  package var checkToken: WireCheckToken {
+    get {
+      if case .checkToken(let v)? = body {return v}
+      return WireCheckToken()
+    }
+    set {body = .checkToken(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -643,6 +765,14 @@ package nonisolated struct WireRequest: Sendable {
     case endpointAdd(WireEndpointAdd)
     case endpointList(WireEndpointList)
     case endpointRemove(WireEndpointRemove)
+    case openToken(WireOpenToken)
+    case duplicateToken(WireDuplicateToken)
+    case restrictToken(WireRestrictToken)
+    case adjustToken(WireAdjustToken)
+    case queryToken(WireQueryToken)
+    case setToken(WireSetToken)
+    case assignToken(WireAssignToken)
+    case checkToken(WireCheckToken)
 
   }
 
@@ -850,6 +980,38 @@ package nonisolated struct WireResponse: Sendable {
     set {body = .endpoints(newValue)}
   }
 
+  package var tokenOpened: WireTokenOpened {
+    get {
+      if case .tokenOpened(let v)? = body {return v}
+      return WireTokenOpened()
+    }
+    set {body = .tokenOpened(newValue)}
+  }
+
+  package var tokenAdjusted: WireTokenAdjusted {
+    get {
+      if case .tokenAdjusted(let v)? = body {return v}
+      return WireTokenAdjusted()
+    }
+    set {body = .tokenAdjusted(newValue)}
+  }
+
+  package var tokenInformation: WireTokenInformation {
+    get {
+      if case .tokenInformation(let v)? = body {return v}
+      return WireTokenInformation()
+    }
+    set {body = .tokenInformation(newValue)}
+  }
+
+  package var tokenChecked: WireTokenChecked {
+    get {
+      if case .tokenChecked(let v)? = body {return v}
+      return WireTokenChecked()
+    }
+    set {body = .tokenChecked(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -877,6 +1039,10 @@ package nonisolated struct WireResponse: Sendable {
     case pipeWaiting(WirePipeWaiting)
     case pipes(WirePipes)
     case endpoints(WireEndpoints)
+    case tokenOpened(WireTokenOpened)
+    case tokenAdjusted(WireTokenAdjusted)
+    case tokenInformation(WireTokenInformation)
+    case tokenChecked(WireTokenChecked)
 
   }
 
@@ -2426,6 +2592,502 @@ package nonisolated struct WireEndpoints: Sendable {
   package init() {}
 }
 
+/// Opens the token of a process, or the one that a thread acts under. Decided by the token's own descriptor.
+package nonisolated struct WireOpenToken: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 0: the caller's own
+  package var process: UInt32 = 0
+
+  /// 0: the process's primary token
+  package var thread: UInt32 = 0
+
+  /// ACCESS_MASK of a token; generic rights and MAXIMUM_ALLOWED too
+  package var access: UInt32 = 0
+
+  /// decided with the token that the caller's thread acts under; 0: with the process's own
+  package var handle: UInt64 = 0
+
+  /// nobody's token instead, to act under and for nothing else
+  package var anonymous: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireTokenOpened: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// its number among the captures of the connection
+  package var token: UInt64 = 0
+
+  /// not said: a primary token
+  package var level: WireLevel = .unspecified
+
+  /// granted
+  package var access: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireDuplicateToken: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// TOKEN_DUPLICATE
+  package var token: UInt64 = 0
+
+  /// not said: a primary token
+  package var level: WireLevel = .unspecified
+
+  /// 0: as the original
+  package var access: UInt32 = 0
+
+  package var effectiveOnly: Bool = false
+
+  /// several threads act under it, and each has its own once somebody is to adjust it
+  package var perThread: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireRestrictToken: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// TOKEN_DUPLICATE
+  package var token: UInt64 = 0
+
+  /// SIDs
+  package var denyOnly: [String] = []
+
+  /// LUIDs
+  package var remove: [UInt32] = []
+
+  /// SIDs
+  package var restricting: [String] = []
+
+  /// all but SeChangeNotifyPrivilege
+  package var disableMaxPrivilege: Bool = false
+
+  package var writeRestricted: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WirePrivilegeState: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var luid: UInt32 = 0
+
+  /// SE_PRIVILEGE_*: 0 disabled, 2 enabled, 4 removed
+  package var attributes: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireGroupState: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var sid: String = String()
+
+  package var enabled: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireAdjustToken: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// TOKEN_ADJUST_PRIVILEGES, TOKEN_ADJUST_GROUPS for what is changed
+  package var token: UInt64 = 0
+
+  package var privileges: [WirePrivilegeState] = []
+
+  package var groups: [WireGroupState] = []
+
+  package var disableAllPrivileges: Bool = false
+
+  /// as they are by default
+  package var resetGroups: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireTokenAdjusted: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// as those that have changed were
+  package var privileges: [WirePrivilegeState] = []
+
+  package var groups: [WireGroupState] = []
+
+  /// that the token does not have
+  package var missingPrivileges: [UInt32] = []
+
+  package var missingGroups: [String] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireQueryToken: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var token: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireTokenInformation: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var view: WireTokenView {
+    get {_storage._view ?? WireTokenView()}
+    set {_uniqueStorage()._view = newValue}
+  }
+  /// Returns true if `view` has been explicitly set.
+  package var hasView: Bool {_storage._view != nil}
+  /// Clears the value of `view`. Subsequent reads from it will return its default value.
+  package mutating func clearView() {_uniqueStorage()._view = nil}
+
+  package var owner: WireSidName {
+    get {_storage._owner ?? WireSidName()}
+    set {_uniqueStorage()._owner = newValue}
+  }
+  /// Returns true if `owner` has been explicitly set.
+  package var hasOwner: Bool {_storage._owner != nil}
+  /// Clears the value of `owner`. Subsequent reads from it will return its default value.
+  package mutating func clearOwner() {_uniqueStorage()._owner = nil}
+
+  /// absent: none
+  package var primaryGroup: WireSidName {
+    get {_storage._primaryGroup ?? WireSidName()}
+    set {_uniqueStorage()._primaryGroup = newValue}
+  }
+  /// Returns true if `primaryGroup` has been explicitly set.
+  package var hasPrimaryGroup: Bool {_storage._primaryGroup != nil}
+  /// Clears the value of `primaryGroup`. Subsequent reads from it will return its default value.
+  package mutating func clearPrimaryGroup() {_uniqueStorage()._primaryGroup = nil}
+
+  /// a self-relative descriptor with nothing but it
+  package var defaultDacl: Data {
+    get {_storage._defaultDacl ?? Data()}
+    set {_uniqueStorage()._defaultDacl = newValue}
+  }
+  /// Returns true if `defaultDacl` has been explicitly set.
+  package var hasDefaultDacl: Bool {_storage._defaultDacl != nil}
+  /// Clears the value of `defaultDacl`. Subsequent reads from it will return its default value.
+  package mutating func clearDefaultDacl() {_uniqueStorage()._defaultDacl = nil}
+
+  /// with TOKEN_QUERY_SOURCE, as the next
+  package var sourceName: String {
+    get {_storage._sourceName}
+    set {_uniqueStorage()._sourceName = newValue}
+  }
+
+  package var source: UInt64 {
+    get {_storage._source}
+    set {_uniqueStorage()._source = newValue}
+  }
+
+  package var id: UInt64 {
+    get {_storage._id}
+    set {_uniqueStorage()._id = newValue}
+  }
+
+  package var modification: UInt64 {
+    get {_storage._modification}
+    set {_uniqueStorage()._modification = newValue}
+  }
+
+  /// the session in which it was logged on by password; 0: not so
+  package var origin: UInt64 {
+    get {_storage._origin}
+    set {_uniqueStorage()._origin = newValue}
+  }
+
+  package var sessionKind: WireSessionKind {
+    get {_storage._sessionKind}
+    set {_uniqueStorage()._sessionKind = newValue}
+  }
+
+  /// TOKEN_MANDATORY_POLICY_*
+  package var mandatoryPolicy: UInt32 {
+    get {_storage._mandatoryPolicy}
+    set {_uniqueStorage()._mandatoryPolicy = newValue}
+  }
+
+  package var userDenyOnly: Bool {
+    get {_storage._userDenyOnly}
+    set {_uniqueStorage()._userDenyOnly = newValue}
+  }
+
+  /// CLAIM_SECURITY_ATTRIBUTE_RELATIVE_V1
+  package var userClaims: [Data] {
+    get {_storage._userClaims}
+    set {_uniqueStorage()._userClaims = newValue}
+  }
+
+  package var deviceClaims: [Data] {
+    get {_storage._deviceClaims}
+    set {_uniqueStorage()._deviceClaims = newValue}
+  }
+
+  package var deviceGroups: [WireGroupView] {
+    get {_storage._deviceGroups}
+    set {_uniqueStorage()._deviceGroups = newValue}
+  }
+
+  /// that the handle has
+  package var access: UInt32 {
+    get {_storage._access}
+    set {_uniqueStorage()._access = newValue}
+  }
+
+  /// was made by RestrictToken
+  package var filtered: Bool {
+    get {_storage._filtered}
+    set {_uniqueStorage()._filtered = newValue}
+  }
+
+  /// privileges, a bit each
+  package var enabledByDefault: UInt64 {
+    get {_storage._enabledByDefault}
+    set {_uniqueStorage()._enabledByDefault = newValue}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// Changes what new objects get, and lowers the integrity level: TOKEN_ADJUST_DEFAULT.
+package nonisolated struct WireSetToken: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var token: UInt64 = 0
+
+  package var owner: String {
+    get {_owner ?? String()}
+    set {_owner = newValue}
+  }
+  /// Returns true if `owner` has been explicitly set.
+  package var hasOwner: Bool {self._owner != nil}
+  /// Clears the value of `owner`. Subsequent reads from it will return its default value.
+  package mutating func clearOwner() {self._owner = nil}
+
+  package var primaryGroup: String {
+    get {_primaryGroup ?? String()}
+    set {_primaryGroup = newValue}
+  }
+  /// Returns true if `primaryGroup` has been explicitly set.
+  package var hasPrimaryGroup: Bool {self._primaryGroup != nil}
+  /// Clears the value of `primaryGroup`. Subsequent reads from it will return its default value.
+  package mutating func clearPrimaryGroup() {self._primaryGroup = nil}
+
+  /// as in TokenInformation; empty: none
+  package var defaultDacl: Data {
+    get {_defaultDacl ?? Data()}
+    set {_defaultDacl = newValue}
+  }
+  /// Returns true if `defaultDacl` has been explicitly set.
+  package var hasDefaultDacl: Bool {self._defaultDacl != nil}
+  /// Clears the value of `defaultDacl`. Subsequent reads from it will return its default value.
+  package mutating func clearDefaultDacl() {self._defaultDacl = nil}
+
+  package var integrity: UInt32 {
+    get {_integrity ?? 0}
+    set {_integrity = newValue}
+  }
+  /// Returns true if `integrity` has been explicitly set.
+  package var hasIntegrity: Bool {self._integrity != nil}
+  /// Clears the value of `integrity`. Subsequent reads from it will return its default value.
+  package mutating func clearIntegrity() {self._integrity = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _owner: String? = nil
+  fileprivate var _primaryGroup: String? = nil
+  fileprivate var _defaultDacl: Data? = nil
+  fileprivate var _integrity: UInt32? = nil
+}
+
+/// Has a thread act under a token (TOKEN_IMPERSONATE), or as its process again. For threads of other processes it takes
+/// PROCESS_SET_INFORMATION on the process. Without a thread: makes a primary token, which can do no more than the one
+/// that the caller has now, the caller's own.
+package nonisolated struct WireAssignToken: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 0: the caller's own
+  package var process: UInt32 = 0
+
+  package var thread: UInt32 = 0
+
+  /// 0: none
+  package var token: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Asks a question of a token: TOKEN_QUERY.
+package nonisolated struct WireCheckToken: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 0: the one behind `handle`
+  package var token: UInt64 = 0
+
+  /// by which the caller's thread acts; 0: the process's own
+  package var handle: UInt64 = 0
+
+  package var question: WireCheckToken.OneOf_Question? = nil
+
+  /// a SID: the user, or a group that counts?
+  package var member: String {
+    get {
+      if case .member(let v)? = question {return v}
+      return String()
+    }
+    set {question = .member(newValue)}
+  }
+
+  package var privileges: WirePrivilegeQuestion {
+    get {
+      if case .privileges(let v)? = question {return v}
+      return WirePrivilegeQuestion()
+    }
+    set {question = .privileges(newValue)}
+  }
+
+  package var access: WireAccessQuestion {
+    get {
+      if case .access(let v)? = question {return v}
+      return WireAccessQuestion()
+    }
+    set {question = .access(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Question: Equatable, Sendable {
+    /// a SID: the user, or a group that counts?
+    case member(String)
+    case privileges(WirePrivilegeQuestion)
+    case access(WireAccessQuestion)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct WirePrivilegeQuestion: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var luids: [UInt32] = []
+
+  /// one of them is enough
+  package var any: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// What the token is granted on an object of the caller's. With `audit` what the SACL asks for goes on record: the
+/// caller's own token has to hold SeAuditPrivilege for that.
+package nonisolated struct WireAccessQuestion: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var kind: WireCheckedKind = .unspecified
+
+  /// self-relative
+  package var descriptor: Data = Data()
+
+  package var desired: UInt32 = 0
+
+  /// its name, for the record
+  package var object: String = String()
+
+  /// a SID; empty: none
+  package var principalSelf: String = String()
+
+  /// as in DescriptorGet
+  package var intent: UInt32 = 0
+
+  /// otherwise nothing goes on record, and no privilege is needed
+  package var audit: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireTokenChecked: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var result: Bool = false
+
+  package var granted: UInt32 = 0
+
+  package var privilegesUsed: [UInt32] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "guise.v1"
@@ -2454,9 +3116,13 @@ nonisolated extension WirePipeDirection: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0PIPE_DIRECTION_UNSPECIFIED\0\u{1}PIPE_DIRECTION_INBOUND\0\u{1}PIPE_DIRECTION_OUTBOUND\0\u{1}PIPE_DIRECTION_DUPLEX\0")
 }
 
+nonisolated extension WireCheckedKind: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CHECKED_KIND_UNSPECIFIED\0\u{1}CHECKED_KIND_FILE\0\u{1}CHECKED_KIND_KEY\0\u{1}CHECKED_KIND_PIPE\0\u{1}CHECKED_KIND_TOKEN\0\u{1}CHECKED_KIND_PROCESS\0\u{1}CHECKED_KIND_THREAD\0\u{1}CHECKED_KIND_DIRECTORY_OBJECT\0")
+}
+
 nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Request"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}\u{1c}logon_user\0\u{3}password_set\0\u{3}session_end\0\u{4}\u{8}pipe_create\0\u{3}pipe_open\0\u{3}pipe_close\0\u{3}pipe_list\0\u{4}\u{8}endpoint_add\0\u{3}endpoint_list\0\u{3}endpoint_remove\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}\u{1c}logon_user\0\u{3}password_set\0\u{3}session_end\0\u{4}\u{8}pipe_create\0\u{3}pipe_open\0\u{3}pipe_close\0\u{3}pipe_list\0\u{4}\u{8}endpoint_add\0\u{3}endpoint_list\0\u{3}endpoint_remove\0\u{4}\u{7}open_token\0\u{3}duplicate_token\0\u{3}restrict_token\0\u{3}adjust_token\0\u{3}query_token\0\u{3}set_token\0\u{3}assign_token\0\u{3}check_token\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2921,6 +3587,110 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.body = .endpointRemove(v)
         }
       }()
+      case 100: try {
+        var v: WireOpenToken?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .openToken(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .openToken(v)
+        }
+      }()
+      case 101: try {
+        var v: WireDuplicateToken?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .duplicateToken(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .duplicateToken(v)
+        }
+      }()
+      case 102: try {
+        var v: WireRestrictToken?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .restrictToken(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .restrictToken(v)
+        }
+      }()
+      case 103: try {
+        var v: WireAdjustToken?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .adjustToken(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .adjustToken(v)
+        }
+      }()
+      case 104: try {
+        var v: WireQueryToken?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .queryToken(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .queryToken(v)
+        }
+      }()
+      case 105: try {
+        var v: WireSetToken?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .setToken(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .setToken(v)
+        }
+      }()
+      case 106: try {
+        var v: WireAssignToken?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .assignToken(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .assignToken(v)
+        }
+      }()
+      case 107: try {
+        var v: WireCheckToken?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .checkToken(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .checkToken(v)
+        }
+      }()
       default: break
       }
     }
@@ -3078,6 +3848,38 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
       guard case .endpointRemove(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 93)
     }()
+    case .openToken?: try {
+      guard case .openToken(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 100)
+    }()
+    case .duplicateToken?: try {
+      guard case .duplicateToken(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 101)
+    }()
+    case .restrictToken?: try {
+      guard case .restrictToken(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 102)
+    }()
+    case .adjustToken?: try {
+      guard case .adjustToken(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 103)
+    }()
+    case .queryToken?: try {
+      guard case .queryToken(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 104)
+    }()
+    case .setToken?: try {
+      guard case .setToken(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 105)
+    }()
+    case .assignToken?: try {
+      guard case .assignToken(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 106)
+    }()
+    case .checkToken?: try {
+      guard case .checkToken(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 107)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -3094,7 +3896,7 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Response"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}&pipe_created\0\u{3}pipe_opened\0\u{3}pipe_waiting\0\u{1}pipes\0\u{2}\u{9}endpoints\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}&pipe_created\0\u{3}pipe_opened\0\u{3}pipe_waiting\0\u{1}pipes\0\u{2}\u{9}endpoints\0\u{4}\u{8}token_opened\0\u{3}token_adjusted\0\u{3}token_information\0\u{3}token_checked\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3415,6 +4217,58 @@ nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.body = .endpoints(v)
         }
       }()
+      case 100: try {
+        var v: WireTokenOpened?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .tokenOpened(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .tokenOpened(v)
+        }
+      }()
+      case 101: try {
+        var v: WireTokenAdjusted?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .tokenAdjusted(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .tokenAdjusted(v)
+        }
+      }()
+      case 102: try {
+        var v: WireTokenInformation?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .tokenInformation(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .tokenInformation(v)
+        }
+      }()
+      case 103: try {
+        var v: WireTokenChecked?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .tokenChecked(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .tokenChecked(v)
+        }
+      }()
       default: break
       }
     }
@@ -3524,6 +4378,22 @@ nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._Messag
     case .endpoints?: try {
       guard case .endpoints(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 92)
+    }()
+    case .tokenOpened?: try {
+      guard case .tokenOpened(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 100)
+    }()
+    case .tokenAdjusted?: try {
+      guard case .tokenAdjusted(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 101)
+    }()
+    case .tokenInformation?: try {
+      guard case .tokenInformation(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 102)
+    }()
+    case .tokenChecked?: try {
+      guard case .tokenChecked(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 103)
     }()
     case nil: break
     }
@@ -6361,6 +7231,903 @@ nonisolated extension WireEndpoints: SwiftProtobuf.Message, SwiftProtobuf._Messa
   package static func ==(lhs: WireEndpoints, rhs: WireEndpoints) -> Bool {
     if lhs.endpoints != rhs.endpoints {return false}
     if lhs.more != rhs.more {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireOpenToken: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".OpenToken"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}process\0\u{1}thread\0\u{1}access\0\u{1}handle\0\u{1}anonymous\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.process) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.thread) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.access) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.handle) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.anonymous) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.process != 0 {
+      try visitor.visitSingularUInt32Field(value: self.process, fieldNumber: 1)
+    }
+    if self.thread != 0 {
+      try visitor.visitSingularUInt32Field(value: self.thread, fieldNumber: 2)
+    }
+    if self.access != 0 {
+      try visitor.visitSingularUInt32Field(value: self.access, fieldNumber: 3)
+    }
+    if self.handle != 0 {
+      try visitor.visitSingularUInt64Field(value: self.handle, fieldNumber: 4)
+    }
+    if self.anonymous != false {
+      try visitor.visitSingularBoolField(value: self.anonymous, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireOpenToken, rhs: WireOpenToken) -> Bool {
+    if lhs.process != rhs.process {return false}
+    if lhs.thread != rhs.thread {return false}
+    if lhs.access != rhs.access {return false}
+    if lhs.handle != rhs.handle {return false}
+    if lhs.anonymous != rhs.anonymous {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireTokenOpened: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TokenOpened"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}token\0\u{1}level\0\u{1}access\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.token) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.level) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.access) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.token != 0 {
+      try visitor.visitSingularUInt64Field(value: self.token, fieldNumber: 1)
+    }
+    if self.level != .unspecified {
+      try visitor.visitSingularEnumField(value: self.level, fieldNumber: 2)
+    }
+    if self.access != 0 {
+      try visitor.visitSingularUInt32Field(value: self.access, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireTokenOpened, rhs: WireTokenOpened) -> Bool {
+    if lhs.token != rhs.token {return false}
+    if lhs.level != rhs.level {return false}
+    if lhs.access != rhs.access {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDuplicateToken: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".DuplicateToken"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}token\0\u{1}level\0\u{1}access\0\u{3}effective_only\0\u{3}per_thread\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.token) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.level) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.access) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.effectiveOnly) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.perThread) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.token != 0 {
+      try visitor.visitSingularUInt64Field(value: self.token, fieldNumber: 1)
+    }
+    if self.level != .unspecified {
+      try visitor.visitSingularEnumField(value: self.level, fieldNumber: 2)
+    }
+    if self.access != 0 {
+      try visitor.visitSingularUInt32Field(value: self.access, fieldNumber: 3)
+    }
+    if self.effectiveOnly != false {
+      try visitor.visitSingularBoolField(value: self.effectiveOnly, fieldNumber: 4)
+    }
+    if self.perThread != false {
+      try visitor.visitSingularBoolField(value: self.perThread, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireDuplicateToken, rhs: WireDuplicateToken) -> Bool {
+    if lhs.token != rhs.token {return false}
+    if lhs.level != rhs.level {return false}
+    if lhs.access != rhs.access {return false}
+    if lhs.effectiveOnly != rhs.effectiveOnly {return false}
+    if lhs.perThread != rhs.perThread {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRestrictToken: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RestrictToken"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}token\0\u{3}deny_only\0\u{1}remove\0\u{1}restricting\0\u{3}disable_max_privilege\0\u{3}write_restricted\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.token) }()
+      case 2: try { try decoder.decodeRepeatedStringField(value: &self.denyOnly) }()
+      case 3: try { try decoder.decodeRepeatedUInt32Field(value: &self.remove) }()
+      case 4: try { try decoder.decodeRepeatedStringField(value: &self.restricting) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.disableMaxPrivilege) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.writeRestricted) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.token != 0 {
+      try visitor.visitSingularUInt64Field(value: self.token, fieldNumber: 1)
+    }
+    if !self.denyOnly.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.denyOnly, fieldNumber: 2)
+    }
+    if !self.remove.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.remove, fieldNumber: 3)
+    }
+    if !self.restricting.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.restricting, fieldNumber: 4)
+    }
+    if self.disableMaxPrivilege != false {
+      try visitor.visitSingularBoolField(value: self.disableMaxPrivilege, fieldNumber: 5)
+    }
+    if self.writeRestricted != false {
+      try visitor.visitSingularBoolField(value: self.writeRestricted, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireRestrictToken, rhs: WireRestrictToken) -> Bool {
+    if lhs.token != rhs.token {return false}
+    if lhs.denyOnly != rhs.denyOnly {return false}
+    if lhs.remove != rhs.remove {return false}
+    if lhs.restricting != rhs.restricting {return false}
+    if lhs.disableMaxPrivilege != rhs.disableMaxPrivilege {return false}
+    if lhs.writeRestricted != rhs.writeRestricted {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePrivilegeState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PrivilegeState"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}luid\0\u{1}attributes\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.luid) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.attributes) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.luid != 0 {
+      try visitor.visitSingularUInt32Field(value: self.luid, fieldNumber: 1)
+    }
+    if self.attributes != 0 {
+      try visitor.visitSingularUInt32Field(value: self.attributes, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePrivilegeState, rhs: WirePrivilegeState) -> Bool {
+    if lhs.luid != rhs.luid {return false}
+    if lhs.attributes != rhs.attributes {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireGroupState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GroupState"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sid\0\u{1}enabled\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.sid) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.enabled) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.sid.isEmpty {
+      try visitor.visitSingularStringField(value: self.sid, fieldNumber: 1)
+    }
+    if self.enabled != false {
+      try visitor.visitSingularBoolField(value: self.enabled, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireGroupState, rhs: WireGroupState) -> Bool {
+    if lhs.sid != rhs.sid {return false}
+    if lhs.enabled != rhs.enabled {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireAdjustToken: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AdjustToken"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}token\0\u{1}privileges\0\u{1}groups\0\u{3}disable_all_privileges\0\u{3}reset_groups\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.token) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.privileges) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.groups) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.disableAllPrivileges) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.resetGroups) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.token != 0 {
+      try visitor.visitSingularUInt64Field(value: self.token, fieldNumber: 1)
+    }
+    if !self.privileges.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.privileges, fieldNumber: 2)
+    }
+    if !self.groups.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.groups, fieldNumber: 3)
+    }
+    if self.disableAllPrivileges != false {
+      try visitor.visitSingularBoolField(value: self.disableAllPrivileges, fieldNumber: 4)
+    }
+    if self.resetGroups != false {
+      try visitor.visitSingularBoolField(value: self.resetGroups, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireAdjustToken, rhs: WireAdjustToken) -> Bool {
+    if lhs.token != rhs.token {return false}
+    if lhs.privileges != rhs.privileges {return false}
+    if lhs.groups != rhs.groups {return false}
+    if lhs.disableAllPrivileges != rhs.disableAllPrivileges {return false}
+    if lhs.resetGroups != rhs.resetGroups {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireTokenAdjusted: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TokenAdjusted"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}privileges\0\u{1}groups\0\u{3}missing_privileges\0\u{3}missing_groups\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.privileges) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.groups) }()
+      case 3: try { try decoder.decodeRepeatedUInt32Field(value: &self.missingPrivileges) }()
+      case 4: try { try decoder.decodeRepeatedStringField(value: &self.missingGroups) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.privileges.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.privileges, fieldNumber: 1)
+    }
+    if !self.groups.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.groups, fieldNumber: 2)
+    }
+    if !self.missingPrivileges.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.missingPrivileges, fieldNumber: 3)
+    }
+    if !self.missingGroups.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.missingGroups, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireTokenAdjusted, rhs: WireTokenAdjusted) -> Bool {
+    if lhs.privileges != rhs.privileges {return false}
+    if lhs.groups != rhs.groups {return false}
+    if lhs.missingPrivileges != rhs.missingPrivileges {return false}
+    if lhs.missingGroups != rhs.missingGroups {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireQueryToken: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".QueryToken"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}token\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.token) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.token != 0 {
+      try visitor.visitSingularUInt64Field(value: self.token, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireQueryToken, rhs: WireQueryToken) -> Bool {
+    if lhs.token != rhs.token {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireTokenInformation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TokenInformation"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}view\0\u{1}owner\0\u{3}primary_group\0\u{3}default_dacl\0\u{3}source_name\0\u{1}source\0\u{1}id\0\u{1}modification\0\u{1}origin\0\u{3}session_kind\0\u{3}mandatory_policy\0\u{3}user_deny_only\0\u{3}user_claims\0\u{3}device_claims\0\u{3}device_groups\0\u{1}access\0\u{1}filtered\0\u{3}enabled_by_default\0")
+
+  fileprivate class _StorageClass {
+    var _view: WireTokenView? = nil
+    var _owner: WireSidName? = nil
+    var _primaryGroup: WireSidName? = nil
+    var _defaultDacl: Data? = nil
+    var _sourceName: String = String()
+    var _source: UInt64 = 0
+    var _id: UInt64 = 0
+    var _modification: UInt64 = 0
+    var _origin: UInt64 = 0
+    var _sessionKind: WireSessionKind = .unspecified
+    var _mandatoryPolicy: UInt32 = 0
+    var _userDenyOnly: Bool = false
+    var _userClaims: [Data] = []
+    var _deviceClaims: [Data] = []
+    var _deviceGroups: [WireGroupView] = []
+    var _access: UInt32 = 0
+    var _filtered: Bool = false
+    var _enabledByDefault: UInt64 = 0
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _view = source._view
+      _owner = source._owner
+      _primaryGroup = source._primaryGroup
+      _defaultDacl = source._defaultDacl
+      _sourceName = source._sourceName
+      _source = source._source
+      _id = source._id
+      _modification = source._modification
+      _origin = source._origin
+      _sessionKind = source._sessionKind
+      _mandatoryPolicy = source._mandatoryPolicy
+      _userDenyOnly = source._userDenyOnly
+      _userClaims = source._userClaims
+      _deviceClaims = source._deviceClaims
+      _deviceGroups = source._deviceGroups
+      _access = source._access
+      _filtered = source._filtered
+      _enabledByDefault = source._enabledByDefault
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._view) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._owner) }()
+        case 3: try { try decoder.decodeSingularMessageField(value: &_storage._primaryGroup) }()
+        case 4: try { try decoder.decodeSingularBytesField(value: &_storage._defaultDacl) }()
+        case 5: try { try decoder.decodeSingularStringField(value: &_storage._sourceName) }()
+        case 6: try { try decoder.decodeSingularUInt64Field(value: &_storage._source) }()
+        case 7: try { try decoder.decodeSingularUInt64Field(value: &_storage._id) }()
+        case 8: try { try decoder.decodeSingularUInt64Field(value: &_storage._modification) }()
+        case 9: try { try decoder.decodeSingularUInt64Field(value: &_storage._origin) }()
+        case 10: try { try decoder.decodeSingularEnumField(value: &_storage._sessionKind) }()
+        case 11: try { try decoder.decodeSingularUInt32Field(value: &_storage._mandatoryPolicy) }()
+        case 12: try { try decoder.decodeSingularBoolField(value: &_storage._userDenyOnly) }()
+        case 13: try { try decoder.decodeRepeatedBytesField(value: &_storage._userClaims) }()
+        case 14: try { try decoder.decodeRepeatedBytesField(value: &_storage._deviceClaims) }()
+        case 15: try { try decoder.decodeRepeatedMessageField(value: &_storage._deviceGroups) }()
+        case 16: try { try decoder.decodeSingularUInt32Field(value: &_storage._access) }()
+        case 17: try { try decoder.decodeSingularBoolField(value: &_storage._filtered) }()
+        case 18: try { try decoder.decodeSingularUInt64Field(value: &_storage._enabledByDefault) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._view {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._owner {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      try { if let v = _storage._primaryGroup {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      } }()
+      try { if let v = _storage._defaultDacl {
+        try visitor.visitSingularBytesField(value: v, fieldNumber: 4)
+      } }()
+      if !_storage._sourceName.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._sourceName, fieldNumber: 5)
+      }
+      if _storage._source != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._source, fieldNumber: 6)
+      }
+      if _storage._id != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._id, fieldNumber: 7)
+      }
+      if _storage._modification != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._modification, fieldNumber: 8)
+      }
+      if _storage._origin != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._origin, fieldNumber: 9)
+      }
+      if _storage._sessionKind != .unspecified {
+        try visitor.visitSingularEnumField(value: _storage._sessionKind, fieldNumber: 10)
+      }
+      if _storage._mandatoryPolicy != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._mandatoryPolicy, fieldNumber: 11)
+      }
+      if _storage._userDenyOnly != false {
+        try visitor.visitSingularBoolField(value: _storage._userDenyOnly, fieldNumber: 12)
+      }
+      if !_storage._userClaims.isEmpty {
+        try visitor.visitRepeatedBytesField(value: _storage._userClaims, fieldNumber: 13)
+      }
+      if !_storage._deviceClaims.isEmpty {
+        try visitor.visitRepeatedBytesField(value: _storage._deviceClaims, fieldNumber: 14)
+      }
+      if !_storage._deviceGroups.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._deviceGroups, fieldNumber: 15)
+      }
+      if _storage._access != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._access, fieldNumber: 16)
+      }
+      if _storage._filtered != false {
+        try visitor.visitSingularBoolField(value: _storage._filtered, fieldNumber: 17)
+      }
+      if _storage._enabledByDefault != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._enabledByDefault, fieldNumber: 18)
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireTokenInformation, rhs: WireTokenInformation) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._view != rhs_storage._view {return false}
+        if _storage._owner != rhs_storage._owner {return false}
+        if _storage._primaryGroup != rhs_storage._primaryGroup {return false}
+        if _storage._defaultDacl != rhs_storage._defaultDacl {return false}
+        if _storage._sourceName != rhs_storage._sourceName {return false}
+        if _storage._source != rhs_storage._source {return false}
+        if _storage._id != rhs_storage._id {return false}
+        if _storage._modification != rhs_storage._modification {return false}
+        if _storage._origin != rhs_storage._origin {return false}
+        if _storage._sessionKind != rhs_storage._sessionKind {return false}
+        if _storage._mandatoryPolicy != rhs_storage._mandatoryPolicy {return false}
+        if _storage._userDenyOnly != rhs_storage._userDenyOnly {return false}
+        if _storage._userClaims != rhs_storage._userClaims {return false}
+        if _storage._deviceClaims != rhs_storage._deviceClaims {return false}
+        if _storage._deviceGroups != rhs_storage._deviceGroups {return false}
+        if _storage._access != rhs_storage._access {return false}
+        if _storage._filtered != rhs_storage._filtered {return false}
+        if _storage._enabledByDefault != rhs_storage._enabledByDefault {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSetToken: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SetToken"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}token\0\u{1}owner\0\u{3}primary_group\0\u{3}default_dacl\0\u{1}integrity\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.token) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self._owner) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self._primaryGroup) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self._defaultDacl) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self._integrity) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.token != 0 {
+      try visitor.visitSingularUInt64Field(value: self.token, fieldNumber: 1)
+    }
+    try { if let v = self._owner {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._primaryGroup {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._defaultDacl {
+      try visitor.visitSingularBytesField(value: v, fieldNumber: 4)
+    } }()
+    try { if let v = self._integrity {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 5)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSetToken, rhs: WireSetToken) -> Bool {
+    if lhs.token != rhs.token {return false}
+    if lhs._owner != rhs._owner {return false}
+    if lhs._primaryGroup != rhs._primaryGroup {return false}
+    if lhs._defaultDacl != rhs._defaultDacl {return false}
+    if lhs._integrity != rhs._integrity {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireAssignToken: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AssignToken"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}process\0\u{1}thread\0\u{1}token\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.process) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.thread) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.token) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.process != 0 {
+      try visitor.visitSingularUInt32Field(value: self.process, fieldNumber: 1)
+    }
+    if self.thread != 0 {
+      try visitor.visitSingularUInt32Field(value: self.thread, fieldNumber: 2)
+    }
+    if self.token != 0 {
+      try visitor.visitSingularUInt64Field(value: self.token, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireAssignToken, rhs: WireAssignToken) -> Bool {
+    if lhs.process != rhs.process {return false}
+    if lhs.thread != rhs.thread {return false}
+    if lhs.token != rhs.token {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCheckToken: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".CheckToken"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}token\0\u{1}handle\0\u{1}member\0\u{1}privileges\0\u{1}access\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.token) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.handle) }()
+      case 3: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.question != nil {try decoder.handleConflictingOneOf()}
+          self.question = .member(v)
+        }
+      }()
+      case 4: try {
+        var v: WirePrivilegeQuestion?
+        var hadOneofValue = false
+        if let current = self.question {
+          hadOneofValue = true
+          if case .privileges(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.question = .privileges(v)
+        }
+      }()
+      case 5: try {
+        var v: WireAccessQuestion?
+        var hadOneofValue = false
+        if let current = self.question {
+          hadOneofValue = true
+          if case .access(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.question = .access(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.token != 0 {
+      try visitor.visitSingularUInt64Field(value: self.token, fieldNumber: 1)
+    }
+    if self.handle != 0 {
+      try visitor.visitSingularUInt64Field(value: self.handle, fieldNumber: 2)
+    }
+    switch self.question {
+    case .member?: try {
+      guard case .member(let v)? = self.question else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 3)
+    }()
+    case .privileges?: try {
+      guard case .privileges(let v)? = self.question else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case .access?: try {
+      guard case .access(let v)? = self.question else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireCheckToken, rhs: WireCheckToken) -> Bool {
+    if lhs.token != rhs.token {return false}
+    if lhs.handle != rhs.handle {return false}
+    if lhs.question != rhs.question {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePrivilegeQuestion: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PrivilegeQuestion"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}luids\0\u{1}any\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedUInt32Field(value: &self.luids) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.any) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.luids.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.luids, fieldNumber: 1)
+    }
+    if self.any != false {
+      try visitor.visitSingularBoolField(value: self.any, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WirePrivilegeQuestion, rhs: WirePrivilegeQuestion) -> Bool {
+    if lhs.luids != rhs.luids {return false}
+    if lhs.any != rhs.any {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireAccessQuestion: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AccessQuestion"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kind\0\u{1}descriptor\0\u{1}desired\0\u{1}object\0\u{3}principal_self\0\u{1}intent\0\u{1}audit\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.kind) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.descriptor) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.desired) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.object) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.principalSelf) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.intent) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.audit) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.kind != .unspecified {
+      try visitor.visitSingularEnumField(value: self.kind, fieldNumber: 1)
+    }
+    if !self.descriptor.isEmpty {
+      try visitor.visitSingularBytesField(value: self.descriptor, fieldNumber: 2)
+    }
+    if self.desired != 0 {
+      try visitor.visitSingularUInt32Field(value: self.desired, fieldNumber: 3)
+    }
+    if !self.object.isEmpty {
+      try visitor.visitSingularStringField(value: self.object, fieldNumber: 4)
+    }
+    if !self.principalSelf.isEmpty {
+      try visitor.visitSingularStringField(value: self.principalSelf, fieldNumber: 5)
+    }
+    if self.intent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.intent, fieldNumber: 6)
+    }
+    if self.audit != false {
+      try visitor.visitSingularBoolField(value: self.audit, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireAccessQuestion, rhs: WireAccessQuestion) -> Bool {
+    if lhs.kind != rhs.kind {return false}
+    if lhs.descriptor != rhs.descriptor {return false}
+    if lhs.desired != rhs.desired {return false}
+    if lhs.object != rhs.object {return false}
+    if lhs.principalSelf != rhs.principalSelf {return false}
+    if lhs.intent != rhs.intent {return false}
+    if lhs.audit != rhs.audit {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireTokenChecked: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TokenChecked"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}result\0\u{1}granted\0\u{3}privileges_used\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.result) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.granted) }()
+      case 3: try { try decoder.decodeRepeatedUInt32Field(value: &self.privilegesUsed) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.result != false {
+      try visitor.visitSingularBoolField(value: self.result, fieldNumber: 1)
+    }
+    if self.granted != 0 {
+      try visitor.visitSingularUInt32Field(value: self.granted, fieldNumber: 2)
+    }
+    if !self.privilegesUsed.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.privilegesUsed, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireTokenChecked, rhs: WireTokenChecked) -> Bool {
+    if lhs.result != rhs.result {return false}
+    if lhs.granted != rhs.granted {return false}
+    if lhs.privilegesUsed != rhs.privilegesUsed {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -63,6 +63,8 @@ package struct Identity: Encodable {
     /// nil where only the user is told, in lists.
     package let elevation: Elevation?
     package let restrictingSIDs: [NamedSID]
+    /// Primary or Impersonation.
+    package let tokenType: String
 
     package init(_ wire: WireThreadView) {
         process = wire.process
@@ -88,6 +90,7 @@ package struct Identity: Encodable {
                 groups: wire.token.unixGroups) : nil
         elevation = Elevation(wire.token)
         restrictingSIDs = wire.token.restricting.map { NamedSID($0.sid) }
+        tokenType = wire.impersonating ? "Impersonation" : "Primary"
     }
 
     /// The three lines that answer "who is it?".
@@ -110,7 +113,10 @@ package struct Identity: Encodable {
 
     /// The rest of the token.
     package var details: [String] {
-        var lines = ["Integrity: \(integrity)", "Logon Session: \(SID.logonSession(logonSession))"]
+        var lines = [
+            "Token Type: \(tokenType)", "Integrity: \(integrity)",
+            "Logon Session: \(SID.logonSession(logonSession))",
+        ]
         if let unixText { lines.append("Unix: " + unixText) }
         if let elevation {
             lines.append("Elevation: \(elevation.type)\(elevation.elevated ? " (elevated)" : "")")
@@ -118,7 +124,8 @@ package struct Identity: Encodable {
         lines.append("Groups:")
         lines += groups.map { "  \($0)" }
         if !restrictingSIDs.isEmpty {
-            lines.append("Restricting SIDs:")
+            lines.append(
+                elevation?.writeRestricted == true ? "Restricting SIDs (writing only):" : "Restricting SIDs:")
             lines += restrictingSIDs.map { "  \($0)" }
         }
         lines.append("Privileges:")

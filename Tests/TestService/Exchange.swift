@@ -27,6 +27,10 @@ enum Exchange {
         func request(_ item: String, format: String, in conversation: DDE.Conversation) throws -> DDE.Value {
             guard format == DDE.plainText else { throw DDEError.notProcessed("no such format") }
             if item == "who" { return DDE.Value(text: try currentToken().user.name ?? "-") }
+            if item == "acting" {
+                let token = try currentToken()
+                return DDE.Value(text: "\(token.user.sid) \(token.level?.word ?? "primary")")
+            }
             if item == "large" { return DDE.Value([UInt8](repeating: 0, count: 100_000), format: format) }
             if item == "slow" { sleep(2) }
             guard let text = try? String(contentsOfFile: item, encoding: .utf8) else {

@@ -8,6 +8,8 @@ import Synchronization
 package final class ImpersonationHandle: Sendable {
     package let number: UInt64
     package let token: Token.Impersonation
+    /// The token as an object: what others who hold it change changes for whoever acts by this handle.
+    let object: TokenObject
     /// What decides: the client's token, or the Anonymous one below level Impersonation.
     package let deciding: Token
     /// nil when the client has no Unix user: every Unix place is closed to it.
@@ -17,10 +19,11 @@ package final class ImpersonationHandle: Sendable {
     let client: Int32
 
     init(
-        number: UInt64, token: Token.Impersonation, credentials: UnixCredentials?, process: Int32,
-        client: Int32
+        number: UInt64, token: Token.Impersonation, object: TokenObject, credentials: UnixCredentials?,
+        process: Int32, client: Int32
     ) {
         self.number = number
+        self.object = object
         self.token = token
         self.process = process
         self.client = client
@@ -49,7 +52,9 @@ package final class Attachment: @unchecked Sendable {
     package let pid: Int32
     /// The process for good, whatever becomes of its pid.
     let identity: UInt64
-    package let logon: Logon
+    package var logon: Logon { primary.logon }
+    /// The process's own token; of a mediated one its service's.
+    let primary: ProcessToken
     /// nil for a process that is not mediated.
     package let service: MediatedService?
     let page: IdentityPage
@@ -76,7 +81,7 @@ package final class Attachment: @unchecked Sendable {
     ) {
         self.pid = pid
         self.identity = identity
-        self.logon = logon
+        primary = service?.primary ?? ProcessToken(logon)
         self.service = service
         self.page = page
         self.nonce = nonce
@@ -91,16 +96,22 @@ package final class Attachment: @unchecked Sendable {
 
     /// Adds a handle; nil when the process has as many as it may.
     func open(
-        _ token: Token.Impersonation, credentials: UnixCredentials?, of client: Int32
+        _ token: Token.Impersonation, _ object: TokenObject, credentials: UnixCredentials?, of client: Int32
     ) -> ImpersonationHandle? {
-        handles.withLock { handles in
+        let handle = handles.withLock { handles -> ImpersonationHandle? in
             guard handles.open.count < Self.largestHandleCount else { return nil }
             handles.last += 1
             let handle = ImpersonationHandle(
-                number: handles.last, token: token, credentials: credentials, process: pid, client: client)
+                number: handles.last, token: token, object: object, credentials: credentials, process: pid,
+                client: client)
             handles.open[handle.number] = handle
             return handle
         }
+        guard let handle, object.stands(behind: handle.number, of: self) else {
+            if let handle { close([handle.number]) }
+            return nil
+        }
+        return handle
     }
 
     /// Puts another token behind a handle that is open: whoever acts by it acts under that from here on. nil when the
@@ -108,10 +119,11 @@ package final class Attachment: @unchecked Sendable {
     func replace(
         _ number: UInt64, _ token: Token.Impersonation, credentials: UnixCredentials?, of client: Int32
     ) -> ImpersonationHandle? {
-        let handle = ImpersonationHandle(
-            number: number, token: token, credentials: credentials, process: pid, client: client)
-        return handles.withLock { handles in
-            guard handles.open[number] != nil else { return nil }
+        handles.withLock { handles in
+            guard let open = handles.open[number] else { return nil }
+            let handle = ImpersonationHandle(
+                number: number, token: token, object: open.object, credentials: credentials, process: pid,
+                client: client)
             handles.open[number] = handle
             return handle
         }
@@ -120,6 +132,11 @@ package final class Attachment: @unchecked Sendable {
     func close(_ numbers: some Sequence<UInt64>) {
         let closed = handles.withLock { handles in numbers.map { handles.open.removeValue(forKey: $0) } }
         _ = closed
+    }
+
+    /// Takes back every handle that the process may not have any more.
+    func close(where isMeant: (ImpersonationHandle) -> Bool) {
+        close(handles.withLock { Array($0.open.values) }.filter(isMeant).map(\.number))
     }
 
     /// The handle of this number; nil when the process has none.
@@ -197,6 +214,74 @@ package final class Attachment: @unchecked Sendable {
         }
         guard !isDetached else { return .unknown }
         return handles.withLock { $0.open[number] }.map { .client($0, intent) } ?? .unknown
+    }
+
+    // MARK: Threads that others assign a token
+
+    /// What was assigned to a thread: the handle, which is open as long as the thread may act by it.
+    private struct Assigned {
+        let inode: UInt64
+        let handle: UInt64
+    }
+    private let assigned = Mutex(Assignments())
+    private struct Assignments {
+        var threads: [Int32: Assigned] = [:]
+        var sweepAt = 64
+    }
+
+    /// Puts a handle into a thread's slot, which is made for it if need be. It is closed when another takes its place or
+    /// the thread ends. 0: none; a thread without a slot acts under none anyway.
+    ///
+    /// - Throws: `notFound` when the process has no such thread, `limit` when there is no slot left.
+    ///
+    /// - Parameter instead: only where this one is there, and for whatever it is there for.
+    func assign(_ handle: UInt64, to tid: Int32, instead: UInt64? = nil) throws(Refused) {
+        let inode: UInt64
+        do throws(ThreadReference.Failure) { inode = try reference(to: tid).inode } catch {
+            throw Refused(.notFound, "process \(pid) has no thread \(tid)")
+        }
+        if assigned.withLock({ $0.threads.count >= $0.sweepAt }) { sweepAssigned() }
+        let known = page.index(of: UInt32(bitPattern: tid)).flatMap { page.inode(at: $0) == inode ? $0 : nil }
+        guard known != nil || handle != 0 else { return }
+        func claim() -> Int? { page.claim(UInt32(bitPattern: tid), inode: inode) }
+        func claimAnew() -> Int? {
+            sweepAssigned()
+            return claim()
+        }
+        guard let index = known ?? claim() ?? claimAnew() else {
+            throw Refused(.limit, "process \(pid) has no room for another thread that impersonates")
+        }
+        page.hasAssignedThreads = true
+        let slot = page.handle(at: index)
+        if let instead {
+            guard guise_handle_load(slot) == instead else {
+                throw Refused(.conflict, "the thread \(tid) acts under another token by now")
+            }
+        } else {
+            guise_handle_store(slot + 1, 0)
+        }
+        guise_handle_store(slot, handle)
+        let before = assigned.withLock { assigned in
+            defer { assigned.threads[tid] = handle == 0 ? nil : Assigned(inode: inode, handle: handle) }
+            return assigned.threads[tid]
+        }
+        if let before { close([before.handle]) }
+    }
+
+    /// Gives up what was assigned to threads that have ended.
+    private func sweepAssigned() {
+        let ended = assigned.withLock { assigned in
+            let ended = assigned.threads.filter { tid, one in (try? reference(to: tid).inode) != one.inode }
+            for tid in ended.keys { assigned.threads[tid] = nil }
+            assigned.sweepAt = max(64, 2 * assigned.threads.count)
+            return ended
+        }
+        for (tid, one) in ended {
+            close([one.handle])
+            guard let index = page.index(of: UInt32(bitPattern: tid)), page.inode(at: index) == one.inode
+            else { continue }
+            page.release(index)
+        }
     }
 
     /// The thread, if it is this process's, and not a later one with the same number; throws `unknown` when that

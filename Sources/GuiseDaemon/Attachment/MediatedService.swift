@@ -10,7 +10,9 @@ package final class MediatedService: Sendable {
     /// The same without what stands before the backslash, for the audit.
     let accountName: String
     /// The token of every process of the service while it does not impersonate, and its Unix user.
-    package let logon: Logon
+    package var logon: Logon { primary.logon }
+    /// That token, which every process of the service has.
+    let primary: ProcessToken
     let listener: Int32
     let workingDirectories: WorkingDirectories
 
@@ -20,7 +22,7 @@ package final class MediatedService: Sendable {
     init(name: String, logon: Logon, listener: Int32) {
         self.name = name
         accountName = name.split(separator: "\\").last.map(String.init) ?? name
-        self.logon = logon
+        primary = ProcessToken(logon)
         self.listener = listener
         workingDirectories = WorkingDirectories(of: logon.credentials)
     }

@@ -25,15 +25,40 @@ final class ControlClient {
     var isBusy = false
     private var lastCapture: UInt64 = 0
 
+    /// A client that was captured from a connection, or a token that the process holds a handle to.
     struct Captured {
-        var client: PeerCapture.Client
-        /// The session that ends when this is closed, if it is no capture but a logon that the process asked for.
-        var logon: LogonSession?
+        private var captured: PeerCapture.Client
+        /// The token; nil of a connection.
+        let object: TokenObject?
+        /// What the process may do with the token.
+        let granted: AccessMask<TokenKind>
+        /// The session that ends when this is closed, if it is a logon that the process asked for.
+        let logon: LogonSession?
         /// In milliseconds since 1970.
         let time = WallClock.milliseconds
         var handles: [ImpersonationLevel: ImpersonationHandle] = [:]
+        /// Handles that threads may still act by, to what the token was before it was adjusted.
+        var outdated: [ImpersonationHandle] = []
         /// Whose handles they are.
         weak var attachment: Attachment?
+
+        /// A connection's.
+        init(client: PeerCapture.Client) {
+            (captured, object, granted, logon) = (client, nil, [], nil)
+        }
+
+        init(_ object: TokenObject, _ granted: AccessMask<TokenKind>, logon: LogonSession? = nil) {
+            (captured, self.object, self.granted, self.logon) = (object.asClient, object, granted, logon)
+        }
+
+        /// As it is now.
+        var client: PeerCapture.Client {
+            get { object?.asClient ?? captured }
+            set { captured = newValue }
+        }
+
+        /// The numbers of all its handles.
+        var handleNumbers: [UInt64] { (handles.values + outdated).map(\.number) }
     }
 
     /// - Parameters:
@@ -68,7 +93,7 @@ final class ControlClient {
         guard mayCapture else {
             throw Refused(
                 .limit,
-                "process \(pid) holds \(captures.count) captured connections and logons, and may no more")
+                "process \(pid) holds \(captures.count) captured connections and tokens, and may no more")
         }
         lastCapture += 1
         captures[lastCapture] = captured

@@ -144,6 +144,15 @@ extension Requests {
         let attachment = try attachment(client)
         guard let captured = client.captures[request.capture], let limit = ImpersonationLevel(request.atMost)
         else { throw Refused(.notFound, "there is no capture \(request.capture), or no such level") }
+        if let object = captured.object {
+            // As ImpersonateLoggedOnUser and SetThreadToken have it.
+            let needed: AccessMask<TokenKind> = object.level == nil ? [.query, .duplicate] : .impersonate
+            guard captured.granted.isSuperset(of: needed) else {
+                throw Refused(
+                    .accessDenied,
+                    "the token was opened for \(captured.granted), and to act under it takes \(needed)")
+            }
+        }
         let handle = try handle(request.capture, at: min(limit, captured.client.level), client, attachment)
         var answer = WireHandle()
         answer.handle = handle.number
@@ -166,7 +175,15 @@ extension Requests {
             known = captured.handles[level]
         } else {
             // Those of an attachment that is gone are gone with it.
-            (captured.handles, captured.attachment) = ([:], attachment)
+            (captured.handles, captured.outdated, captured.attachment) = ([:], [], attachment)
+        }
+        // A primary token that was adjusted since: threads that act under what it was go on.
+        if let outdated = known, let object = captured.object,
+            level > .anonymous, outdated.object !== object,
+            outdated.token.token.modificationID != object.token.modificationID
+        {
+            captured.outdated.append(outdated)
+            (captured.handles[level], known) = (nil, nil)
         }
         if let source = captured.client.source {
             // Kept, whatever becomes of the request.
@@ -212,19 +229,25 @@ extension Requests {
                     gate(at: other) == nil
                     ? attachment.replace(
                         open.number, Token.Impersonation(captured.client.token, level: other),
-                        credentials: captured.client.credentials, of: captured.client.pid) : nil
+                        credentials: captured.client.credentials.left(by: captured.client.token),
+                        of: captured.client.pid) : nil
                 if captured.handles[other] == nil { attachment.close([open.number]) }
             }
         }
+        let credentials = captured.client.credentials.left(by: captured.client.token)
         let replaced = known.flatMap {
-            attachment.replace(
-                $0.number, token, credentials: captured.client.credentials, of: captured.client.pid)
+            attachment.replace($0.number, token, credentials: credentials, of: captured.client.pid)
         }
-        guard
-            let handle = replaced
-                ?? attachment.open(
-                    token, credentials: captured.client.credentials, of: captured.client.pid)
-        else {
+        func open() -> ImpersonationHandle? {
+            let shared = captured.object.flatMap { $0.level == level ? $0 : nil }
+            let object =
+                shared
+                ?? TokenObject(
+                    token.token, level: level, credentials: captured.client.credentials,
+                    of: captured.client.pid, holder: attachment.logon.token.token.user)
+            return attachment.open(token, object, credentials: credentials, of: captured.client.pid)
+        }
+        guard let handle = replaced ?? open() else {
             throw Refused(
                 .limit,
                 "process \(client.pid) has \(Attachment.largestHandleCount) handles open, and may no more")
@@ -254,7 +277,7 @@ extension Requests {
 
     /// Takes back the handles of a capture, and ends the session of a logon.
     func release(_ captured: ControlClient.Captured) {
-        captured.attachment?.close(captured.handles.values.map(\.number))
+        captured.attachment?.close(captured.handleNumbers)
         if let logon = captured.logon { context.sessions.end(logon.id) }
     }
 

@@ -75,9 +75,7 @@ extension Requests {
         do throws(Refused) {
             number = try client.add(
                 ControlClient.Captured(
-                    client: PeerCapture.Client(
-                        pid: client.pid, token: logon.token.token, credentials: logon.credentials,
-                        level: .impersonation), logon: logon.session))
+                    TokenObject(logon, of: client.pid), .allAccess, logon: logon.session))
         } catch {
             context.sessions.end(logon.session.id)
             throw error

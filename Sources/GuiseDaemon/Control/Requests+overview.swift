@@ -27,7 +27,7 @@ extension Requests {
             var page = Page<WireConnectionView>()
             // The name service switch is asked once for each client, not for each of its connections.
             var names: [SID: WireSidName] = [:]
-            let rest = captures.filter { $0.value.logon == nil && $0.key > request.after }.sorted {
+            let rest = captures.filter { $0.value.object == nil && $0.key > request.after }.sorted {
                 $0.key < $1.key
             }
             for (number, captured) in rest {
@@ -150,15 +150,7 @@ extension WireSessionView {
         id = session.id
         sid = session.sid.description
         user = WireSidName(session.user, directory)
-        kind =
-            switch session.kind {
-            case .unix: .unix
-            case .service: .service
-            case .password(.network): .networkLogon
-            case .password(.interactive): .interactiveLogon
-            case .password(.batch): .batchLogon
-            case .password(.service): .serviceLogon
-            }
+        kind = WireSessionKind(session.kind)
         since = session.since
     }
 }

@@ -59,11 +59,15 @@ extension Requests {
         }
     }
 
-    /// The process, if the caller may look at it: by the process's descriptor, PROCESS_QUERY_INFORMATION.
-    func subject(_ pid: Int32, _ client: ControlClient) throws(Refused) -> Subject {
+    /// The process, if the caller has a right on it by its descriptor: unless said otherwise to look at it,
+    /// PROCESS_QUERY_INFORMATION.
+    func subject(
+        _ pid: Int32, _ client: ControlClient, _ right: AccessMask<ProcessKind> = .queryInformation
+    ) throws(Refused) -> Subject {
         if pid == client.pid {
             return Subject(
-                pid: pid, logon: try logon(client), attachment: client.attachment,
+                pid: pid, logon: try logon(client),
+                attachment: context.processes.attachment(of: client.identity),
                 service: context.processes.service(of: client.identity))
         }
         let identity = ProcessDirectory.identity(of: pid)
@@ -80,11 +84,13 @@ extension Requests {
         }
         let asking = try self.logon(client).token.token
         let decision = try? AccessCheck<ProcessKind>.decide(
-            subject.logon.token.processDescriptor, token: asking, desired: .queryInformation)
+            subject.logon.token.processDescriptor, token: asking, desired: right)
         guard decision?.isAllowed == true else {
             throw Refused(
                 .accessDenied,
-                "the token of process \(pid) is shown to its own user and to administrators only")
+                right == .queryInformation
+                    ? "the token of process \(pid) is shown to its own user and to administrators only"
+                    : "the descriptor of process \(pid) does not grant \(right)")
         }
         return subject
     }

@@ -38,6 +38,7 @@ final class Requests {
     let context: MediationContext
     let roots: RootRequests
     let pipes: NamedPipes
+    let tokenMemory = TokenMemory()
     /// The connections by which processes are attached, by the processes' identities.
     var attached: [UInt64: ControlClient] = [:]
     let startTime = WallClock.milliseconds
@@ -141,6 +142,14 @@ final class Requests {
         case .endpointAdd(let request): return .now(try addEndpoint(request, client))
         case .endpointList(let request): return .now(listEndpoints(request))
         case .endpointRemove(let request): return .now(try removeEndpoint(request, client))
+        case .openToken(let request): return try openToken(request, client)
+        case .duplicateToken(let request): return .now(try duplicateToken(request, client))
+        case .restrictToken(let request): return .now(try restrictToken(request, client))
+        case .adjustToken(let request): return .now(try adjustToken(request, client))
+        case .queryToken(let request): return try queryToken(request, client)
+        case .setToken(let request): return .now(try setToken(request, client))
+        case .assignToken(let request): return try assignToken(request, client)
+        case .checkToken(let request): return try checkToken(request, client)
         case nil:
             throw Refused(.unsupported, "this authority does not know the request")
         }
