@@ -38,6 +38,7 @@ final class Requests {
     let context: MediationContext
     let roots: RootRequests
     let pipes: NamedPipes
+    let tickets = Tickets()
     /// The connections by which processes are attached, by the processes' identities.
     var attached: [UInt64: ControlClient] = [:]
     let startTime = WallClock.milliseconds
@@ -137,6 +138,8 @@ final class Requests {
         case .pipeOpen(let request): return try openPipe(request, client)
         case .pipeClose(let request): return .now(closePipe(request, client))
         case .pipeList(let request): return try listPipes(request, client)
+        case .ticketIssue(let request): return .now(try issueTicket(request, client))
+        case .ticketRedeem(let request): return .now(try redeemTicket(request, client))
         case nil:
             throw Refused(.unsupported, "this authority does not know the request")
         }
