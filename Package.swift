@@ -17,6 +17,15 @@ let hummingbird: [Target.Dependency] = [
     .product(name: $0.0, package: $0.1, condition: .when(traits: ["Hummingbird"]))
 }
 
+let grpc: [Target.Dependency] = [
+    .product(name: "GRPCCore", package: "grpc-swift-2", condition: .when(traits: ["GRPC"]))
+]
+let grpcTransport: [Target.Dependency] = [
+    .product(
+        name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport",
+        condition: .when(traits: ["GRPC"]))
+]
+
 // Fuzz targets are built by scripts/fuzz alone: they take the sanitizer's flags.
 let fuzzers: [Target] =
     Context.environment["GUISE_CONTROL_FUZZ"] == nil
@@ -35,6 +44,7 @@ let package = Package(
         .library(name: "AccessControl", targets: ["AccessControl"]),
         .library(name: "Guise", targets: ["Guise"]),
         .library(name: "GuiseDDE", targets: ["GuiseDDE"]),
+        .library(name: "GuiseGRPC", targets: ["GuiseGRPC"]),
         .library(name: "GuiseHummingbird", targets: ["GuiseHummingbird"]),
         .library(name: "GuiseNIO", targets: ["GuiseNIO"]),
         // libguise.so, as scripts/install-c installs it: `guise` is the tool's name here.
@@ -50,6 +60,7 @@ let package = Package(
         .trait(
             name: "Hummingbird", description: "GuiseHummingbird: an HTTP request acts as its client",
             enabledTraits: ["NIO"]),
+        .trait(name: "GRPC", description: "GuiseGRPC: a gRPC call acts as its client"),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -58,6 +69,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
@@ -112,6 +125,8 @@ let package = Package(
             name: "GuiseHummingbird",
             dependencies: ["AccessControl", "Guise", "GuiseNIO"] + nio + hummingbird,
             swiftSettings: strict),
+        .target(
+            name: "GuiseGRPC", dependencies: ["AccessControl", "Guise"] + grpc, swiftSettings: strict),
         .target(
             name: "GuiseDaemon",
             dependencies: [
@@ -173,6 +188,16 @@ let package = Package(
                 "Guise", "GuiseHummingbird", .product(name: "SystemPackage", package: "swift-system"),
             ] + hummingbird,
             path: "Examples/WebFiles", swiftSettings: strict),
+        .executableTarget(
+            name: "guise-test-grpc",
+            dependencies: ["AccessControl", "Guise", "GuiseGRPC"] + grpc + grpcTransport,
+            path: "Tests/GRPCService", swiftSettings: strict),
+        .executableTarget(
+            name: "guise-example-grpc",
+            dependencies: [
+                "Guise", "GuiseGRPC", .product(name: "SystemPackage", package: "swift-system"),
+            ] + grpc + grpcTransport,
+            path: "Examples/GRPCFiles", swiftSettings: strict),
         .testTarget(name: "AccessControlTests", dependencies: ["AccessControl"], swiftSettings: strict),
         .testTarget(
             name: "GuiseDaemonTests",
@@ -204,7 +229,7 @@ let package = Package(
                 "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "guise", "guised", "idn",
                 "sd",
                 "guise-example-files", "guise-example-client", "guise-example-nio", "guise-example-web",
-                "guise-test-adapters", "guise-test-service",
+                "guise-example-grpc", "guise-test-adapters", "guise-test-grpc", "guise-test-service",
             ],
             swiftSettings: strict),
     ] + fuzzers,

@@ -727,6 +727,22 @@ package nonisolated struct WireRequest: Sendable {
     set {body = .checkToken(newValue)}
   }
 
+  package var ticketIssue: WireTicketIssue {
+    get {
+      if case .ticketIssue(let v)? = body {return v}
+      return WireTicketIssue()
+    }
+    set {body = .ticketIssue(newValue)}
+  }
+
+  package var ticketRedeem: WireTicketRedeem {
+    get {
+      if case .ticketRedeem(let v)? = body {return v}
+      return WireTicketRedeem()
+    }
+    set {body = .ticketRedeem(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -773,6 +789,8 @@ package nonisolated struct WireRequest: Sendable {
     case setToken(WireSetToken)
     case assignToken(WireAssignToken)
     case checkToken(WireCheckToken)
+    case ticketIssue(WireTicketIssue)
+    case ticketRedeem(WireTicketRedeem)
 
   }
 
@@ -1012,6 +1030,14 @@ package nonisolated struct WireResponse: Sendable {
     set {body = .tokenChecked(newValue)}
   }
 
+  package var ticketIssued: WireTicketIssued {
+    get {
+      if case .ticketIssued(let v)? = body {return v}
+      return WireTicketIssued()
+    }
+    set {body = .ticketIssued(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -1043,6 +1069,7 @@ package nonisolated struct WireResponse: Sendable {
     case tokenAdjusted(WireTokenAdjusted)
     case tokenInformation(WireTokenInformation)
     case tokenChecked(WireTokenChecked)
+    case ticketIssued(WireTicketIssued)
 
   }
 
@@ -3088,6 +3115,65 @@ package nonisolated struct WireTokenChecked: Sendable {
   package init() {}
 }
 
+/// A ticket by which one service acts once as whom the caller acts as now: the token behind `handle`, of the
+/// connection that attached; 0: the process's own.
+package nonisolated struct WireTicketIssue: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// the account that may redeem it: its name, or a SID
+  package var server: String = String()
+
+  /// no higher than the thread's own; unspecified: that one, at most Impersonation
+  package var level: WireLevel = .unspecified
+
+  package var effectiveOnly: Bool = false
+
+  /// in seconds, 1 to 300; 0: 30
+  package var lifetime: UInt32 = 0
+
+  package var handle: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireTicketIssued: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 32 random bytes
+  package var ticket: Data = Data()
+
+  package var level: WireLevel = .unspecified
+
+  /// in seconds
+  package var lifetime: UInt32 = 0
+
+  /// a SID
+  package var server: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Uses a ticket up, whatever comes of it. Answered with Captured: it is held, acted as and closed as a capture is.
+package nonisolated struct WireTicketRedeem: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var ticket: Data = Data()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "guise.v1"
@@ -3122,7 +3208,7 @@ nonisolated extension WireCheckedKind: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Request"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}\u{1c}logon_user\0\u{3}password_set\0\u{3}session_end\0\u{4}\u{8}pipe_create\0\u{3}pipe_open\0\u{3}pipe_close\0\u{3}pipe_list\0\u{4}\u{8}endpoint_add\0\u{3}endpoint_list\0\u{3}endpoint_remove\0\u{4}\u{7}open_token\0\u{3}duplicate_token\0\u{3}restrict_token\0\u{3}adjust_token\0\u{3}query_token\0\u{3}set_token\0\u{3}assign_token\0\u{3}check_token\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}\u{1c}logon_user\0\u{3}password_set\0\u{3}session_end\0\u{4}\u{8}pipe_create\0\u{3}pipe_open\0\u{3}pipe_close\0\u{3}pipe_list\0\u{4}\u{8}endpoint_add\0\u{3}endpoint_list\0\u{3}endpoint_remove\0\u{4}\u{7}open_token\0\u{3}duplicate_token\0\u{3}restrict_token\0\u{3}adjust_token\0\u{3}query_token\0\u{3}set_token\0\u{3}assign_token\0\u{3}check_token\0\u{4}!ticket_issue\0\u{3}ticket_redeem\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3691,6 +3777,32 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.body = .checkToken(v)
         }
       }()
+      case 140: try {
+        var v: WireTicketIssue?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .ticketIssue(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .ticketIssue(v)
+        }
+      }()
+      case 141: try {
+        var v: WireTicketRedeem?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .ticketRedeem(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .ticketRedeem(v)
+        }
+      }()
       default: break
       }
     }
@@ -3880,6 +3992,14 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
       guard case .checkToken(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 107)
     }()
+    case .ticketIssue?: try {
+      guard case .ticketIssue(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 140)
+    }()
+    case .ticketRedeem?: try {
+      guard case .ticketRedeem(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 141)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -3896,7 +4016,7 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Response"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}&pipe_created\0\u{3}pipe_opened\0\u{3}pipe_waiting\0\u{1}pipes\0\u{2}\u{9}endpoints\0\u{4}\u{8}token_opened\0\u{3}token_adjusted\0\u{3}token_information\0\u{3}token_checked\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}&pipe_created\0\u{3}pipe_opened\0\u{3}pipe_waiting\0\u{1}pipes\0\u{2}\u{9}endpoints\0\u{4}\u{8}token_opened\0\u{3}token_adjusted\0\u{3}token_information\0\u{3}token_checked\0\u{4}%ticket_issued\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4269,6 +4389,19 @@ nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.body = .tokenChecked(v)
         }
       }()
+      case 140: try {
+        var v: WireTicketIssued?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .ticketIssued(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .ticketIssued(v)
+        }
+      }()
       default: break
       }
     }
@@ -4394,6 +4527,10 @@ nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._Messag
     case .tokenChecked?: try {
       guard case .tokenChecked(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 103)
+    }()
+    case .ticketIssued?: try {
+      guard case .ticketIssued(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 140)
     }()
     case nil: break
     }
@@ -8128,6 +8265,131 @@ nonisolated extension WireTokenChecked: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.result != rhs.result {return false}
     if lhs.granted != rhs.granted {return false}
     if lhs.privilegesUsed != rhs.privilegesUsed {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireTicketIssue: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TicketIssue"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0\u{1}level\0\u{3}effective_only\0\u{1}lifetime\0\u{1}handle\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.server) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.level) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.effectiveOnly) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.lifetime) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.handle) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.server.isEmpty {
+      try visitor.visitSingularStringField(value: self.server, fieldNumber: 1)
+    }
+    if self.level != .unspecified {
+      try visitor.visitSingularEnumField(value: self.level, fieldNumber: 2)
+    }
+    if self.effectiveOnly != false {
+      try visitor.visitSingularBoolField(value: self.effectiveOnly, fieldNumber: 3)
+    }
+    if self.lifetime != 0 {
+      try visitor.visitSingularUInt32Field(value: self.lifetime, fieldNumber: 4)
+    }
+    if self.handle != 0 {
+      try visitor.visitSingularUInt64Field(value: self.handle, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireTicketIssue, rhs: WireTicketIssue) -> Bool {
+    if lhs.server != rhs.server {return false}
+    if lhs.level != rhs.level {return false}
+    if lhs.effectiveOnly != rhs.effectiveOnly {return false}
+    if lhs.lifetime != rhs.lifetime {return false}
+    if lhs.handle != rhs.handle {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireTicketIssued: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TicketIssued"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ticket\0\u{1}level\0\u{1}lifetime\0\u{1}server\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.ticket) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.level) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.lifetime) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.server) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.ticket.isEmpty {
+      try visitor.visitSingularBytesField(value: self.ticket, fieldNumber: 1)
+    }
+    if self.level != .unspecified {
+      try visitor.visitSingularEnumField(value: self.level, fieldNumber: 2)
+    }
+    if self.lifetime != 0 {
+      try visitor.visitSingularUInt32Field(value: self.lifetime, fieldNumber: 3)
+    }
+    if !self.server.isEmpty {
+      try visitor.visitSingularStringField(value: self.server, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireTicketIssued, rhs: WireTicketIssued) -> Bool {
+    if lhs.ticket != rhs.ticket {return false}
+    if lhs.level != rhs.level {return false}
+    if lhs.lifetime != rhs.lifetime {return false}
+    if lhs.server != rhs.server {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireTicketRedeem: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TicketRedeem"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ticket\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.ticket) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.ticket.isEmpty {
+      try visitor.visitSingularBytesField(value: self.ticket, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireTicketRedeem, rhs: WireTicketRedeem) -> Bool {
+    if lhs.ticket != rhs.ticket {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

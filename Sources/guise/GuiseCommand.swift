@@ -16,6 +16,7 @@ struct GuiseCommand: ParsableCommand {
               guise run files -- /usr/bin/fileservice
               guise audit --follow
               guise pipe list
+              guise ticket --for files
               guise doctor
 
             Exit codes: 0 done, 1 refused or failed, 64 called wrongly.
@@ -23,7 +24,7 @@ struct GuiseCommand: ParsableCommand {
         version: guiseVersion,
         subcommands: [
             Run.self, AccountCommand.self, SessionCommand.self, RootCommand.self, PipeCommand.self,
-            EndpointCommand.self, AuditCommand.self, DoctorCommand.self,
+            EndpointCommand.self, TicketCommand.self, AuditCommand.self, DoctorCommand.self,
         ])
 
     static func main() { Tool.main(GuiseCommand.self, name: "guise") }

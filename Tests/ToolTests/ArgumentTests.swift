@@ -39,9 +39,26 @@ struct ArgumentTests {
         #expect(group.request.account.unixID == 5 && !group.request.account.hasUnixGroup)
     }
 
+    @Test("of ticket say for whom, at which level, and for how long")
+    func ticket() throws {
+        let usual = try #require(
+            try GuiseCommand.parseAsRoot(["ticket", "--for", "files"]) as? TicketCommand)
+        #expect(usual.server == "files" && usual.level == nil && usual.lifetime == 30)
+        #expect(!usual.effectiveOnly)
+        let full = try #require(
+            try GuiseCommand.parseAsRoot([
+                "ticket", "--for", "S-1-5-18", "--level", "identification", "--lifetime", "300",
+                "--effective-only",
+            ]) as? TicketCommand)
+        #expect(full.level == .identification && full.lifetime == 300 && full.effectiveOnly)
+    }
+
     @Test(
         "that make no sense are refused before anything is asked",
         arguments: [
+            ["ticket"], ["ticket", "--for", "x", "--level", "all"],
+            ["ticket", "--for", "x", "--lifetime", "0"],
+            ["ticket", "--for", "x", "--lifetime", "301"], ["ticket", "x"],
             ["account", "add"], ["account", "add", "x", "--group", "--uid", "3"],
             ["account", "add", "x", "--service", "--uid", "9", "--password-stdin"],
             ["account", "add", "x", "--user", "--group"],

@@ -143,6 +143,7 @@ package final class ControlServer: @unchecked Sendable {
     /// each, on a worker.
     private func sweep() {
         workers.retry()
+        requests.tickets.sweep()
         guard workers.waitingCount(of: Workers.nobody) == 0 else { return }
         workers.run(for: Workers.nobody) { [registrations = requests.registrations] in registrations.sweep() }
     }

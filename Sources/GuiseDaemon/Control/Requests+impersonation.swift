@@ -109,7 +109,7 @@ extension Requests {
         }
     }
 
-    private func hold(
+    func hold(
         _ captured: PeerCapture.Client, _ client: ControlClient, _ attachment: Attachment
     ) throws(Refused) -> WireResponse.OneOf_Body {
         let number = try client.add(ControlClient.Captured(client: captured))

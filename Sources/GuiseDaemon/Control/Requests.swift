@@ -39,6 +39,7 @@ final class Requests {
     let roots: RootRequests
     let pipes: NamedPipes
     let tokenMemory = TokenMemory()
+    let tickets = Tickets()
     /// The connections by which processes are attached, by the processes' identities.
     var attached: [UInt64: ControlClient] = [:]
     let startTime = WallClock.milliseconds
@@ -150,6 +151,8 @@ final class Requests {
         case .setToken(let request): return .now(try setToken(request, client))
         case .assignToken(let request): return try assignToken(request, client)
         case .checkToken(let request): return try checkToken(request, client)
+        case .ticketIssue(let request): return .now(try issueTicket(request, client))
+        case .ticketRedeem(let request): return .now(try redeemTicket(request, client))
         case nil:
             throw Refused(.unsupported, "this authority does not know the request")
         }
