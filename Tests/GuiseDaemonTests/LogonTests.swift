@@ -255,13 +255,13 @@ struct UnixNamesTests {
 }
 
 @Suite("The line of passwords")
-struct HashingLineTests {
+struct LogonLineTests {
     @Test("goes on while those who have hashed do something else, and comes back to theirs")
     func leaving() throws {
-        let line = HashingLine()
+        let line = LogonLine.ofHashing()
         let gate = DispatchSemaphore(value: 0)
         let (hashed, done) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
-        let users = UInt32(HashingLine.largestHasherCount) * 3
+        let users = UInt32(line.width) * 3
         for user in 0..<users {
             try line.add(user) {
                 line.leave(user)
@@ -280,7 +280,7 @@ struct HashingLineTests {
 
     @Test("is open to whoever has none in it, however many others have filled it")
     func full() throws {
-        let line = HashingLine()
+        let line = LogonLine.ofHashing()
         let gate = DispatchSemaphore(value: 0)
         let done = DispatchSemaphore(value: 0)
         var added = 0
@@ -295,14 +295,36 @@ struct HashingLineTests {
             for _ in 0..<added { gate.signal() }
             for _ in 0..<added { done.wait() }
         }
-        let crowd = UInt32(HashingLine.largestCount / HashingLine.largestCountPerUser) + 1
+        let crowd = UInt32(LogonLine.largestCount / LogonLine.largestCountPerUser) + 1
         for user in 0..<crowd {
-            for _ in 0..<HashingLine.largestCountPerUser {
+            for _ in 0..<LogonLine.largestCountPerUser {
                 do { try add(user) } catch { break }
             }
         }
         #expect(throws: Refused.self) { for _ in 0..<3 { try add(crowd - 1) } }
         try add(crowd)
         #expect(throws: Refused.self) { try add(crowd) }
+    }
+
+    @Test("serves as many of one caller as it is told, and others beside them")
+    func width() throws {
+        let line = LogonLine(width: 5, perUser: 2)
+        let gate = DispatchSemaphore(value: 0)
+        let (started, done) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        func add(_ user: UInt32) throws {
+            try line.add(user) {
+                started.signal()
+                gate.wait()
+                done.signal()
+            }
+        }
+        for _ in 0..<4 { try add(1) }
+        for _ in 0..<2 { #expect(started.wait(timeout: .now() + 10) == .success) }
+        #expect(started.wait(timeout: .now() + 0.1) == .timedOut)
+        for user in 2...5 as ClosedRange<UInt32> { try add(user) }
+        for _ in 0..<3 { #expect(started.wait(timeout: .now() + 10) == .success) }
+        #expect(started.wait(timeout: .now() + 0.1) == .timedOut)
+        for _ in 0..<8 { gate.signal() }
+        for _ in 0..<8 { #expect(done.wait(timeout: .now() + 10) == .success) }
     }
 }

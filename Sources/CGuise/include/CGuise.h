@@ -41,5 +41,6 @@
 #include "CGuiseTask.h"
 #include "CGuiseTerminal.h"
 #include "CGuiseThread.h"
+#include "CGuiseWorker.h"
 
 #endif
