@@ -232,6 +232,53 @@ struct PasswordLogonsTests {
             #expect(refusal?.reason == .logonFailure)
         }
     }
+
+    @Test("by PAM do not count when whose the Unix user is was changed meanwhile")
+    func remapped() throws {
+        let state = try ScratchState()
+        let store = try state.open()
+        let logons = PasswordLogons(accounts: store)
+        let tokens = TokenFactory(accounts: store, sessions: LogonSessions())
+        let credentials = UnixCredentials(uid: 61001, gid: 61001, groups: [])
+        func refused(_ account: Account?) -> Bool {
+            let user = PasswordLogons.Proven(account: account, credentials: credentials, evidence: .pam)
+            let isUnchanged = (try? logons.checkUnchanged(user)) != nil
+            let token = try? tokens.passwordLogon(user, .network, creator: 1)
+            #expect((token != nil) == isUnchanged)
+            return !isUnchanged
+        }
+        #expect(!refused(nil))
+        let account = try store.add(.init(.user, named: "person", unixID: 61001))
+        #expect(refused(nil))
+        #expect(!refused(account))
+        try store.setPassword(try #require(Password("new".utf8)?.hash()), of: "person")
+        #expect(refused(account))
+        try store.remove(name: "person")
+        #expect(refused(account))
+        try store.add(.init(.service, named: "person", unixID: 61001))
+        #expect(refused(nil))
+    }
+}
+
+@Suite("The throttle of logons")
+struct LogonThrottleTests {
+    @Test("lets who failed too often try once at a time, and others as they like")
+    func attempts() {
+        var throttle = LogonThrottle()
+        for _ in 0..<3 { #expect(throttle.begin(1, "a", now: 100) == 0) }
+        for _ in 0..<3 { throttle.failed(1, "a", now: 100) }
+        #expect(throttle.begin(1, "a", now: 100) == 1)
+        #expect(throttle.begin(1, "a", now: 101) == 0)
+        #expect(throttle.begin(1, "a", now: 101) == 1)
+        #expect(throttle.begin(2, "a", now: 101) == 0)
+        #expect(throttle.begin(1, "b", now: 101) == 0)
+        throttle.succeeded(1, "a")
+        for _ in 0..<2 { #expect(throttle.begin(1, "a", now: 101) == 0) }
+        // What is forgotten is not brought back.
+        for _ in 0..<3 { throttle.failed(1, "a", now: 200) }
+        let later = 200 + LogonThrottle.memory
+        for _ in 0..<2 { #expect(throttle.begin(1, "a", now: later) == 0) }
+    }
 }
 
 @Suite("Unix names")

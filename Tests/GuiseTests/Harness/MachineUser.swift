@@ -4,6 +4,8 @@ import Foundation
 final class MachineUser {
     let name: String
     let uid: UInt32
+    /// Of his own group.
+    private(set) var gid: UInt32 = 0
     private let watchdog: ChildProcess
     private let lifeline: Int32
 
@@ -25,6 +27,9 @@ final class MachineUser {
             "useradd --no-log-init --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin"
                 + " --user-group --uid \(uid) \(name)")
         try setPassword(stage, password)
+        let told = try stage.run(["/usr/bin/id", "--group", name]).output
+        guard let gid = UInt32(told.dropLast()) else { throw HarnessError("id: \(told)") }
+        self.gid = gid
     }
 
     func setPassword(_ stage: Stage, _ password: String) throws {
@@ -147,17 +152,16 @@ struct PAMScene {
         FileManager.default.isExecutableFile(atPath: $0)
     }
 
-    /// Processes of guise-pam that this stage's authority has.
-    var workerCount: Int {
+    /// The processes of guise-pam that this stage's authority has.
+    var workers: [pid_t] {
         let processes = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        return processes.filter { process in
-            guard Int32(process) != nil,
-                let environment = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
-                environment.contains("(guise-pam)")
+        return processes.compactMap { pid_t($0) }.filter { process in
+            guard let status = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
+                status.contains("(guise-pam)")
             else { return false }
-            let fields = environment.split(separator: ")").last!.split(separator: " ")
-            return Int32(fields[1]) == stage.authority?.pid
-        }.count
+            let fields = status.split(separator: ")").last!.split(separator: " ")
+            return pid_t(fields[1]) == stage.authority?.pid
+        }
     }
 }
 
