@@ -335,7 +335,8 @@ struct PAMLogonTests {
 
     @Test("in a flood keep nobody from the authority")
     func flood() throws {
-        try onPAMScene { scene in
+        // The delay is what keeps them waiting.
+        try onPAMScene("auth optional pam_faildelay.so delay=400000\n" + PAMScene.usual) { scene in
             let (stage, user) = (scene.stage, scene.user)
             let bob = try stage.user("bob")
             let guessing = try stage.serveUnmediated(bob, name: "guessing")
