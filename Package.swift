@@ -51,6 +51,7 @@ let package = Package(
         .library(name: "guise-c", type: .dynamic, targets: ["GuiseC"]),
         .executable(name: "guised", targets: ["guised"]),
         .executable(name: "guise", targets: ["guise"]),
+        .executable(name: "guise-pam", targets: ["guise-pam"]),
         .executable(name: "idn", targets: ["idn"]),
         .executable(name: "sd", targets: ["sd"]),
     ],
@@ -144,6 +145,8 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
+        // Modules of PAM run in it, and so never in the authority.
+        .executableTarget(name: "guise-pam", linkerSettings: [.linkedLibrary("pam")]),
         .target(
             name: "ToolSupport",
             dependencies: [

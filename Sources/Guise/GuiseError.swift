@@ -35,6 +35,13 @@ public enum GuiseError: Error, Sendable, Hashable {
     case accessDenied(String)
     /// Wrong account or password, or an account that cannot be logged on. Which, the authority does not say.
     case logonFailed(String)
+    /// The password is right, and the machine's account has expired. `ERROR_ACCOUNT_EXPIRED`.
+    case accountExpired(String)
+    /// The password is right, and has expired: the user has to change it first. `ERROR_PASSWORD_MUST_CHANGE`.
+    case passwordExpired(String)
+    /// The password is right, and PAM keeps the account out: for now, from here, or altogether.
+    /// `ERROR_ACCOUNT_RESTRICTION`.
+    case accountRestricted(String)
     /// No such process, account, managed root or file.
     case notFound(String)
     /// Every instance of a named pipe serves a client. Try again, or wait (`timeout:`).
@@ -62,6 +69,9 @@ public enum GuiseError: Error, Sendable, Hashable {
         switch refusal.reason {
         case .accessDenied: self = .accessDenied(text)
         case .logonFailure: self = .logonFailed(text)
+        case .accountExpired: self = .accountExpired(text)
+        case .passwordExpired: self = .passwordExpired(text)
+        case .accountRestricted: self = .accountRestricted(text)
         case .notFound: self = .notFound(text)
         case .alreadyExists: self = .alreadyExists(text)
         case .conflict: self = .conflict(text)
@@ -87,6 +97,7 @@ extension GuiseError: CustomStringConvertible {
             .alreadyAttached(let text), .notMediated(let text), .tasksNotFollowed(let text),
             .tooManyThreads(let text),
             .privilegeNotHeld(let text), .integrityTooHigh(let text), .logonFailed(let text),
+            .accountExpired(let text), .passwordExpired(let text), .accountRestricted(let text),
             .restricted(let text),
             .peerGone(let text), .notAServerConnection(let text), .accessDenied(let text),
             .notFound(let text), .busy(let text), .closed(let text), .alreadyExists(let text),

@@ -16,7 +16,7 @@ public enum LogonType: Sendable, Hashable, CaseIterable {
     case service
 }
 
-/// An account that this process logged on by its password: a logon session of its own, whose token threads may act under
+/// An account, or a user of the machine's, that this process logged on by a password: a logon session of its own, whose token threads may act under
 /// and connections may be made as.
 ///
 /// The session lives as long as this value, the connections that were made as it, and the threads that act under it; at
@@ -33,16 +33,21 @@ public final class Logon: Sendable {
 
     /// Logs a user on. Corresponds to `LogonUser`.
     ///
-    /// Takes some tens of milliseconds, more when others log on at the same time. After three wrong passwords for one
+    /// An account that has a password at the authority is logged on by that, and any other by the machine's own, which the
+    /// authority asks PAM about where the administrator set that up.
+    ///
+    /// Takes some tens of milliseconds, by PAM up to 15 seconds, more when others log on at the same time. After three wrong passwords for one
     /// account from one Unix user that user has to wait before it tries that account again: a second, then two, up to a
     /// minute.
     ///
     /// - Parameters:
-    ///   - name: of the account, or its SID as text.
+    ///   - name: of the account or of the machine's user, or its SID as text: `alice`, `Unix User\bob`, `S-1-22-1-1001`.
     ///   - password: of 1 to 256 bytes of UTF-8, none of them zero.
     ///   - type: what the logon is for.
     ///   - runtimeDirectory: where `guised` runs, as for ``Authority/attach(runtimeDirectory:enforcement:threads:)``.
     /// - Throws: ``GuiseError/logonFailed(_:)`` for a wrong name or password, which of them is not said;
+    ///   ``GuiseError/accountExpired(_:)``, ``GuiseError/passwordExpired(_:)`` and
+    ///   ``GuiseError/accountRestricted(_:)`` for a right one whose account PAM keeps out;
     ///   ``GuiseError/limitReached(_:)`` when it has to be tried later; ``GuiseError/accessDenied(_:)`` for a type that
     ///   this process may not ask for.
     public static func user(

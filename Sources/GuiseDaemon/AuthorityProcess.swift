@@ -31,8 +31,10 @@ package enum AuthorityProcess {
     ///   - state: the directory of the accounts, which only the authority's user may write.
     ///   - runtime: the directory of the control socket.
     ///   - audit: how much of the audit is kept, and where journald listens.
+    ///   - pamDirectory: where PAM is configured; nil: where the machine has it.
     package static func run(
-        state: String, runtime: String, audit options: (fileSize: Int, files: Int, journal: String)
+        state: String, runtime: String, audit options: (fileSize: Int, files: Int, journal: String),
+        pamDirectory: String? = nil
     ) async throws {
         try checkUser()
         try checkKernel()
@@ -41,6 +43,8 @@ package enum AuthorityProcess {
         signal(SIGPIPE, SIG_IGN)
         // So is a file that may not grow.
         signal(SIGXFSZ, SIG_IGN)
+        // Whoever started this may have it ignored, and then nobody hears how a child ended.
+        signal(SIGCHLD, SIG_DFL)
         umask(0o077)
         let log = Logger(label: "guised") { StreamLogHandler.standardError(label: $0) }
         let accounts = try AccountStore(directory: state)
@@ -49,7 +53,9 @@ package enum AuthorityProcess {
         let writer = AuditWriter(audit, to: file, journal: options.journal, log: log) {
             accounts.directory.knownName(of: $0)
         }
-        let server = try ControlServer(runtimeDirectory: runtime, accounts: accounts, audit: audit, log: log)
+        let server = try ControlServer(
+            runtimeDirectory: runtime, accounts: accounts, audit: audit, log: log,
+            pam: PAMStack(directory: pamDirectory))
         guard writer.start() else { throw StartError.noThread }
         audit.record(AuditEvent(.authorityStarted, process: getpid()))
         log.info(

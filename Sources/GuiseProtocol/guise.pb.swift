@@ -1149,6 +1149,12 @@ package nonisolated struct WireRefusal: Sendable {
 
     /// every instance of the pipe serves a client
     case busy // = 80
+
+    /// The password is right, and the machine's account may not log on: it has expired; its password has, and must be
+    /// changed first; something else keeps it out.
+    case accountExpired // = 150
+    case passwordExpired // = 151
+    case accountRestricted // = 152
     case UNRECOGNIZED(Int)
 
     package init() {
@@ -1175,6 +1181,9 @@ package nonisolated struct WireRefusal: Sendable {
       case 15: self = .conflict
       case 70: self = .logonFailure
       case 80: self = .busy
+      case 150: self = .accountExpired
+      case 151: self = .passwordExpired
+      case 152: self = .accountRestricted
       default: self = .UNRECOGNIZED(rawValue)
       }
     }
@@ -1199,6 +1208,9 @@ package nonisolated struct WireRefusal: Sendable {
       case .conflict: return 15
       case .logonFailure: return 70
       case .busy: return 80
+      case .accountExpired: return 150
+      case .passwordExpired: return 151
+      case .accountRestricted: return 152
       case .UNRECOGNIZED(let i): return i
       }
     }
@@ -1223,6 +1235,9 @@ package nonisolated struct WireRefusal: Sendable {
       .conflict,
       .logonFailure,
       .busy,
+      .accountExpired,
+      .passwordExpired,
+      .accountRestricted,
     ]
 
   }
@@ -1686,7 +1701,7 @@ package nonisolated struct WireLogonUser: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// a user's, of any form of name, or a SID
+  /// a user's, of any form of name, or a SID; else a user of the machine's, who PAM is asked about
   package var account: String = String()
 
   package var type: WireLogonType = .unspecified
@@ -1766,6 +1781,9 @@ package nonisolated struct WireAuthorityStatus: Sendable {
   package var hasRootless: Bool {self._rootless != nil}
   /// Clears the value of `rootless`. Subsequent reads from it will return its default value.
   package mutating func clearRootless() {self._rootless = nil}
+
+  /// why the machine's own users cannot be logged on by password; empty: they can
+  package var pamDefect: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -4600,7 +4618,7 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
 }
 
 nonisolated extension WireRefusal.Reason: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNSPECIFIED\0\u{1}BAD_REQUEST\0\u{1}ACCESS_DENIED\0\u{1}NOT_FOUND\0\u{1}ALREADY_EXISTS\0\u{1}LIMIT\0\u{1}NO_PRIVILEGE\0\u{1}INTEGRITY\0\u{1}RESTRICTED\0\u{1}PEER_GONE\0\u{1}NOT_LOCAL\0\u{1}WRONG_NAMESPACE\0\u{1}ALREADY_ATTACHED\0\u{1}UNSUPPORTED\0\u{1}INTERNAL\0\u{1}CONFLICT\0\u{2}7LOGON_FAILURE\0\u{2}\u{a}BUSY\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNSPECIFIED\0\u{1}BAD_REQUEST\0\u{1}ACCESS_DENIED\0\u{1}NOT_FOUND\0\u{1}ALREADY_EXISTS\0\u{1}LIMIT\0\u{1}NO_PRIVILEGE\0\u{1}INTEGRITY\0\u{1}RESTRICTED\0\u{1}PEER_GONE\0\u{1}NOT_LOCAL\0\u{1}WRONG_NAMESPACE\0\u{1}ALREADY_ATTACHED\0\u{1}UNSUPPORTED\0\u{1}INTERNAL\0\u{1}CONFLICT\0\u{2}7LOGON_FAILURE\0\u{2}\u{a}BUSY\0\u{2}F\u{1}ACCOUNT_EXPIRED\0\u{1}PASSWORD_EXPIRED\0\u{1}ACCOUNT_RESTRICTED\0")
 }
 
 nonisolated extension WireAttach: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -5617,7 +5635,7 @@ nonisolated extension WireStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireAuthorityStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AuthorityStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}process\0\u{1}since\0\u{3}other_namespaces\0\u{3}unavailable_roots\0\u{1}state\0\u{3}state_defect\0\u{2}?rootless\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}process\0\u{1}since\0\u{3}other_namespaces\0\u{3}unavailable_roots\0\u{1}state\0\u{3}state_defect\0\u{2}?rootless\0\u{4}P\u{1}pam_defect\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5633,6 +5651,7 @@ nonisolated extension WireAuthorityStatus: SwiftProtobuf.Message, SwiftProtobuf.
       case 6: try { try decoder.decodeSingularStringField(value: &self.state) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.stateDefect) }()
       case 70: try { try decoder.decodeSingularUInt32Field(value: &self._rootless) }()
+      case 150: try { try decoder.decodeSingularStringField(value: &self.pamDefect) }()
       default: break
       }
     }
@@ -5667,6 +5686,9 @@ nonisolated extension WireAuthorityStatus: SwiftProtobuf.Message, SwiftProtobuf.
     try { if let v = self._rootless {
       try visitor.visitSingularUInt32Field(value: v, fieldNumber: 70)
     } }()
+    if !self.pamDefect.isEmpty {
+      try visitor.visitSingularStringField(value: self.pamDefect, fieldNumber: 150)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5679,6 +5701,7 @@ nonisolated extension WireAuthorityStatus: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.state != rhs.state {return false}
     if lhs.stateDefect != rhs.stateDefect {return false}
     if lhs._rootless != rhs._rootless {return false}
+    if lhs.pamDefect != rhs.pamDefect {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -53,12 +53,21 @@ struct GuisedCommand: AsyncParsableCommand {
         completion: .file())
     var journal = AuditJournal.path
 
+    @Option(
+        help: ArgumentHelp(
+            "Where PAM finds the file guise, about the machine's own users (else where the machine has it, /etc/pam.d).",
+            valueName: "dir"), completion: .directory)
+    var pamDirectory: String?
+
     func validate() throws {
         guard (1...65_536).contains(auditSize) else {
             throw ValidationError("--audit-size is a number of MiB from 1 to 65536.")
         }
         guard (2...1000).contains(auditFiles) else {
             throw ValidationError("--audit-files is a number from 2 to 1000.")
+        }
+        guard pamDirectory.map({ $0.hasPrefix("/") && $0.utf8.count <= 1024 }) != false else {
+            throw ValidationError("--pam-directory is a path from / on, of 1024 bytes at most.")
         }
     }
 
@@ -73,7 +82,8 @@ struct GuisedCommand: AsyncParsableCommand {
         do {
             try await AuthorityProcess.run(
                 state: state, runtime: runtime,
-                audit: (fileSize: auditSize << 20, files: auditFiles, journal: journal))
+                audit: (fileSize: auditSize << 20, files: auditFiles, journal: journal),
+                pamDirectory: pamDirectory)
         } catch {
             AuthorityProcess.complain("guised: \(error)")
             throw ExitCode(1)

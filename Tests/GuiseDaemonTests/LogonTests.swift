@@ -232,6 +232,53 @@ struct PasswordLogonsTests {
             #expect(refusal?.reason == .logonFailure)
         }
     }
+
+    @Test("by PAM do not count when whose the Unix user is was changed meanwhile")
+    func remapped() throws {
+        let state = try ScratchState()
+        let store = try state.open()
+        let logons = PasswordLogons(accounts: store)
+        let tokens = TokenFactory(accounts: store, sessions: LogonSessions())
+        let credentials = UnixCredentials(uid: 61001, gid: 61001, groups: [])
+        func refused(_ account: Account?) -> Bool {
+            let user = PasswordLogons.Proven(account: account, credentials: credentials, evidence: .pam)
+            let isUnchanged = (try? logons.checkUnchanged(user)) != nil
+            let token = try? tokens.passwordLogon(user, .network, creator: 1)
+            #expect((token != nil) == isUnchanged)
+            return !isUnchanged
+        }
+        #expect(!refused(nil))
+        let account = try store.add(.init(.user, named: "person", unixID: 61001))
+        #expect(refused(nil))
+        #expect(!refused(account))
+        try store.setPassword(try #require(Password("new".utf8)?.hash()), of: "person")
+        #expect(refused(account))
+        try store.remove(name: "person")
+        #expect(refused(account))
+        try store.add(.init(.service, named: "person", unixID: 61001))
+        #expect(refused(nil))
+    }
+}
+
+@Suite("The throttle of logons")
+struct LogonThrottleTests {
+    @Test("lets who failed too often try once at a time, and others as they like")
+    func attempts() {
+        var throttle = LogonThrottle()
+        for _ in 0..<3 { #expect(throttle.begin(1, "a", now: 100) == 0) }
+        for _ in 0..<3 { throttle.failed(1, "a", now: 100) }
+        #expect(throttle.begin(1, "a", now: 100) == 1)
+        #expect(throttle.begin(1, "a", now: 101) == 0)
+        #expect(throttle.begin(1, "a", now: 101) == 1)
+        #expect(throttle.begin(2, "a", now: 101) == 0)
+        #expect(throttle.begin(1, "b", now: 101) == 0)
+        throttle.succeeded(1, "a")
+        for _ in 0..<2 { #expect(throttle.begin(1, "a", now: 101) == 0) }
+        // What is forgotten is not brought back.
+        for _ in 0..<3 { throttle.failed(1, "a", now: 200) }
+        let later = 200 + LogonThrottle.memory
+        for _ in 0..<2 { #expect(throttle.begin(1, "a", now: later) == 0) }
+    }
 }
 
 @Suite("Unix names")
@@ -255,13 +302,13 @@ struct UnixNamesTests {
 }
 
 @Suite("The line of passwords")
-struct HashingLineTests {
+struct LogonLineTests {
     @Test("goes on while those who have hashed do something else, and comes back to theirs")
     func leaving() throws {
-        let line = HashingLine()
+        let line = LogonLine.ofHashing()
         let gate = DispatchSemaphore(value: 0)
         let (hashed, done) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
-        let users = UInt32(HashingLine.largestHasherCount) * 3
+        let users = UInt32(line.width) * 3
         for user in 0..<users {
             try line.add(user) {
                 line.leave(user)
@@ -280,7 +327,7 @@ struct HashingLineTests {
 
     @Test("is open to whoever has none in it, however many others have filled it")
     func full() throws {
-        let line = HashingLine()
+        let line = LogonLine.ofHashing()
         let gate = DispatchSemaphore(value: 0)
         let done = DispatchSemaphore(value: 0)
         var added = 0
@@ -295,14 +342,36 @@ struct HashingLineTests {
             for _ in 0..<added { gate.signal() }
             for _ in 0..<added { done.wait() }
         }
-        let crowd = UInt32(HashingLine.largestCount / HashingLine.largestCountPerUser) + 1
+        let crowd = UInt32(LogonLine.largestCount / LogonLine.largestCountPerUser) + 1
         for user in 0..<crowd {
-            for _ in 0..<HashingLine.largestCountPerUser {
+            for _ in 0..<LogonLine.largestCountPerUser {
                 do { try add(user) } catch { break }
             }
         }
         #expect(throws: Refused.self) { for _ in 0..<3 { try add(crowd - 1) } }
         try add(crowd)
         #expect(throws: Refused.self) { try add(crowd) }
+    }
+
+    @Test("serves as many of one caller as it is told, and others beside them")
+    func width() throws {
+        let line = LogonLine(width: 5, perUser: 2)
+        let gate = DispatchSemaphore(value: 0)
+        let (started, done) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        func add(_ user: UInt32) throws {
+            try line.add(user) {
+                started.signal()
+                gate.wait()
+                done.signal()
+            }
+        }
+        for _ in 0..<4 { try add(1) }
+        for _ in 0..<2 { #expect(started.wait(timeout: .now() + 10) == .success) }
+        #expect(started.wait(timeout: .now() + 0.1) == .timedOut)
+        for user in 2...5 as ClosedRange<UInt32> { try add(user) }
+        for _ in 0..<3 { #expect(started.wait(timeout: .now() + 10) == .success) }
+        #expect(started.wait(timeout: .now() + 0.1) == .timedOut)
+        for _ in 0..<8 { gate.signal() }
+        for _ in 0..<8 { #expect(done.wait(timeout: .now() + 10) == .success) }
     }
 }

@@ -378,7 +378,7 @@ struct LogonTests {
             #expect(thrown { try stage.tryLogon("alice", secret + "-wrong") } == "logonFailed")
             // The last worker may not have let go of it yet.
             try eventually("the password to be gone") {
-                try !memory(of: stage.authority!.pid).contains(secret)
+                try !ProcessMemory(of: stage.authority!.pid).contains(secret)
             }
             func files() throws -> [UInt8] {
                 try FileManager.default.contentsOfDirectory(atPath: stage.directory + "/state").flatMap {
@@ -398,32 +398,6 @@ struct LogonTests {
 
     private func contains(_ bytes: [UInt8], _ needle: [UInt8]) -> Bool {
         bytes.withUnsafeBytes { test_contains($0.baseAddress!, $0.count, needle, needle.count) }
-    }
-
-    private struct Memory {
-        let regions: [[UInt8]]
-        func contains(_ text: String) -> Bool {
-            let needle = Array(text.utf8)
-            return regions.contains { region in
-                region.withUnsafeBytes { test_contains($0.baseAddress!, $0.count, needle, needle.count) }
-            }
-        }
-    }
-
-    /// All that a process can write, as root sees it.
-    private func memory(of pid: pid_t) throws -> Memory {
-        let maps = try String(contentsOfFile: "/proc/\(pid)/maps", encoding: .utf8)
-        let file = open("/proc/\(pid)/mem", O_RDONLY | O_CLOEXEC)
-        defer { close(file) }
-        guard file >= 0 else { throw HarnessError("no memory of \(pid)") }
-        let regions = maps.split(separator: "\n").compactMap { line -> [UInt8]? in
-            let words = line.split(separator: " ")
-            let ends = words[0].split(separator: "-").compactMap { UInt64($0, radix: 16) }
-            guard words[1].hasPrefix("rw"), ends.count == 2, ends[1] - ends[0] < 256 << 20 else { return nil }
-            var bytes = [UInt8](repeating: 0, count: Int(ends[1] - ends[0]))
-            return pread(file, &bytes, bytes.count, off_t(ends[0])) > 0 ? bytes : nil
-        }
-        return Memory(regions: regions)
     }
 
     @Test("end with everything that a process may ask for by them")

@@ -85,6 +85,10 @@ struct DoctorTests {
         #expect(AuthorityExamination.state(status).isObstacle)
         status.otherNamespaces = ["pid"]
         #expect(AuthorityExamination.namespaces(status).isObstacle)
+        #expect(AuthorityExamination.pam(status).state == .ok)
+        status.pamDefect = "there is no /etc/pam.d/guise"
+        #expect(AuthorityExamination.pam(status).state == .limited)
+        #expect(!AuthorityExamination.pam(status).isObstacle)
         status.version = "0.0.1"
         #expect(AuthorityExamination.running(status).state == .limited)
     }

@@ -43,5 +43,6 @@
 #include "CGuiseTask.h"
 #include "CGuiseTerminal.h"
 #include "CGuiseThread.h"
+#include "CGuiseWorker.h"
 
 #endif

@@ -1,4 +1,5 @@
 import CGuise
+import Glibc
 
 /// A password as somebody said it, in memory of its own that is wiped when nobody needs it any more.
 package final class Password: @unchecked Sendable {
@@ -49,6 +50,12 @@ package final class Password: @unchecked Sendable {
         guard let setting = hash?.text ?? PasswordHash.newSetting() else { return nil }
         guard let own = self.hash(by: setting) else { return nil }
         return guise_password_hash_is(own, setting) && hash != nil
+    }
+
+    /// Shows it, without a terminator.
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        body(
+            UnsafeRawBufferPointer(start: bytes.baseAddress, count: strnlen(bytes.baseAddress!, bytes.count)))
     }
 
     private func hash(by setting: String) -> String? {

@@ -59,8 +59,8 @@ package final class ControlServer: @unchecked Sendable {
 
     private enum Report: Sendable {
         case result(of: UInt64, Result<WireResponse.OneOf_Body, Refused>)
-        /// A password was hashed.
-        case hashed(for: UInt64, Requests.Finish)
+        /// A password was checked or hashed.
+        case checked(for: UInt64, Requests.Finish)
         /// A connection of the user is closed.
         case closed(UInt32)
     }
@@ -70,18 +70,19 @@ package final class ControlServer: @unchecked Sendable {
     /// - Parameters:
     ///   - audit: takes the record of what is decided.
     ///   - log: for what the operator has to hear at once.
+    ///   - pam: who is asked about the machine's own users.
     ///   - servesItself: whether this process may be a client of its own, which nobody then takes for a thread that it
     ///     acts for. For tests without services.
     package init(
         runtimeDirectory: String, accounts: AccountStore, audit: Audit, log: Logger,
-        servesItself: Bool = false
+        pam: PAMStack = PAMStack(), servesItself: Bool = false
     ) throws {
         self.log = log
         self.servesItself = servesItself
         path = runtimeDirectory + "/" + ControlPacket.socketName
         SystemThread.prepareInterruption()
         try Self.prepare(runtimeDirectory)
-        requests = try Requests(accounts: accounts, audit: audit, log: log)
+        requests = try Requests(accounts: accounts, audit: audit, log: log, pam: pam)
         try Self.removeAbandoned(path)
         listener = guise_unix_listen(path, path.utf8.count, Int32(SOCK_SEQPACKET.rawValue), 1024, 0o666)
         guard listener >= 0 else {
@@ -275,8 +276,8 @@ package final class ControlServer: @unchecked Sendable {
             case .lookingUp(let work, let conclusion):
                 try answerLater(client, request.id, within: Self.largestLookUpTime, work, then: conclusion)
                 return
-            case .inLine(let work):
-                try answerInLine(client, request.id, work)
+            case .inLine(let line, let work):
+                try answerInLine(client, request.id, line, work)
                 return
             }
         } catch {
@@ -312,14 +313,14 @@ package final class ControlServer: @unchecked Sendable {
         }
     }
 
-    /// Has an answer worked on in the line of those who hash passwords, and finished on this thread.
+    /// Has an answer worked on in a line of those whose passwords are checked, and finished on this thread.
     private func answerInLine(
-        _ client: ControlClient, _ id: UInt64, _ work: @escaping Requests.LineWork
+        _ client: ControlClient, _ id: UInt64, _ line: LogonLine, _ work: @escaping Requests.LineWork
     ) throws(Refused) {
         let number = try expect(client, id)
         do throws(Refused) {
-            try requests.passwords.line.add(client.credentials.uid) {
-                self.report(.hashed(for: number, work()))
+            try line.add(client.credentials.uid) {
+                self.report(.checked(for: number, work()))
             }
         } catch {
             pending[number] = nil
@@ -361,7 +362,7 @@ package final class ControlServer: @unchecked Sendable {
             switch report {
             case .result(let number, let result):
                 if let pending = pending.removeValue(forKey: number) { finish(pending, result) }
-            case .hashed(let number, let concluding):
+            case .checked(let number, let concluding):
                 // Otherwise the process is gone, and nothing has happened.
                 guard let pending = pending.removeValue(forKey: number) else { continue }
                 finish(

@@ -28,28 +28,37 @@ extension Requests {
         let (caller, name) = (client.credentials.uid, request.account)
         var event = event(.logonFailed, client)
         event.change = "\(type)"
-        let refuse: @Sendable (Refused) -> Void = { [passwords, accounts, audit = context.audit, event] in
-            var event = event
-            // Nothing of a name that is no account's: it may be a password in the wrong place.
-            event.user = passwords.account(named: name, accounts.directory)?.sid
-            event.rule = "\($0.reason)"
-            audit.record(event)
+        let user = passwords.unixUser(named: name)
+        if user == nil {
+            do throws(Refused) { try passwords.checkDelay(caller, name) } catch {
+                let account = passwords.account(named: name, accounts.directory)
+                context.audit.record(Self.record(.init(refused: error, user: account?.sid), as: event))
+                throw error
+            }
         }
-        do throws(Refused) { try passwords.checkDelay(caller, name) } catch {
-            refuse(error)
-            throw error
-        }
-        return .inLine { [passwords] in
-            do throws(Refused) {
-                let proven = try passwords.prove(name, password, for: caller)
+        return .inLine(user == nil ? passwords.line : passwords.pamLine) {
+            [passwords, audit = context.audit, event] in
+            do throws(PasswordLogons.Failure) {
+                let proven =
+                    if let user { try passwords.prove(user, named: name, password, for: caller) } else {
+                        try passwords.prove(name, password, for: caller)
+                    }
                 return { (requests, client) throws(Refused) in
                     try requests.logOn(proven, type, client)
                 }
             } catch {
-                refuse(error)
-                return { (_, _) throws(Refused) in throw error }
+                audit.record(Self.record(error, as: event))
+                return { [refused = error.refused] (_, _) throws(Refused) in throw refused }
             }
         }
+    }
+
+    /// Nothing of a name that is nobody's goes on record: it may be a password in the wrong place.
+    private static func record(_ failure: PasswordLogons.Failure, as event: AuditEvent) -> AuditEvent {
+        var event = event
+        event.user = failure.user
+        event.rule = "\(failure.refused.reason)" + (failure.detail.map { ": PAM: \($0)" } ?? "")
+        return event
     }
 
     private func logOn(
@@ -58,10 +67,8 @@ extension Requests {
         let creator = try logon(client).session
         do throws(Refused) { try passwords.checkUnchanged(user) } catch {
             var event = event(.logonFailed, client)
-            event.user = user.account.sid
             event.change = "\(type)"
-            event.rule = "\(error.reason)"
-            context.audit.record(event)
+            context.audit.record(Self.record(.init(refused: error, user: user.sid), as: event))
             throw error
         }
         let logon: Logon
@@ -69,7 +76,7 @@ extension Requests {
             logon = try tokens.passwordLogon(user, type, creator: creator.id)
         } catch .unknownAccount {
             // It was removed, or its password was, while this one was being checked.
-            throw PasswordLogons.failure(user.account.name)
+            throw passwords.failure(user.account?.name ?? "\(user.sid)")
         } catch { throw Refused(error) }
         let number: UInt64
         do throws(Refused) {
@@ -82,7 +89,7 @@ extension Requests {
         }
         var event = event(.logon, client)
         event.user = logon.session.user
-        event.change = "\(type), session \(logon.session.id)"
+        event.change = "\(type), session \(logon.session.id)" + (user.hasOwnPassword ? "" : ", by PAM")
         context.audit.record(event)
         var answer = WireCaptured()
         answer.capture = number
@@ -110,7 +117,7 @@ extension Requests {
         }
         guard let descriptor else { return .now(try set(nil)) }
         let password = try Password(sentAs: descriptor)
-        return .inLine {
+        return .inLine(passwords.line) {
             guard let hash = password.hash() else {
                 return { (_, _) throws(Refused) in
                     throw Refused(.internal, "there is no memory to hash the password")

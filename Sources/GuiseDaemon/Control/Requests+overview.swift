@@ -95,6 +95,7 @@ extension Requests {
         }
         status.unavailableRoots = context.roots.list().filter(\.isUnavailable).prefix(8)
             .map { String(decoding: $0.path, as: UTF8.self) }
+        status.pamDefect = passwords.pam.defect ?? ""
         guard isAdministrator(client) else { return .now(.status(status)) }
         status.state = accounts.statePath
         return .later { [accounts, audit = context.audit, status] _ throws(Refused) in

@@ -11,7 +11,7 @@ final class Requests {
     /// What makes the answer once the work is done, on the control thread again.
     typealias Conclusion = () throws(Refused) -> WireResponse.OneOf_Body
 
-    /// What hashes a password, and what is to be done on the control thread then. The caller may be gone by then, and
+    /// What checks or hashes a password, and what is to be done on the control thread then. The caller may be gone by then, and
     /// nothing has happened.
     typealias Finish = @Sendable (Requests, ControlClient) throws(Refused) -> WireResponse.OneOf_Body
     typealias LineWork = @Sendable () -> Finish
@@ -25,8 +25,8 @@ final class Requests {
         case later(Work)
         /// Asks a file system that somebody else may serve for what a caller named. Given up when it does not answer.
         case lookingUp(Work, then: Conclusion? = nil)
-        /// In the line of the caller's user.
-        case inLine(LineWork)
+        /// In a line, with others of the caller's user.
+        case inLine(LogonLine, LineWork)
     }
 
     let accounts: AccountStore
@@ -44,12 +44,14 @@ final class Requests {
     var attached: [UInt64: ControlClient] = [:]
     let startTime = WallClock.milliseconds
 
-    init(accounts: AccountStore, audit: Audit, log: Logger) throws(Refused) {
+    init(
+        accounts: AccountStore, audit: Audit, log: Logger, pam: PAMStack = PAMStack()
+    ) throws(Refused) {
         self.accounts = accounts
         let sessions = LogonSessions()
         accountRequests = AccountRequests(accounts: accounts, sessions: sessions)
         tokens = TokenFactory(accounts: accounts, sessions: sessions)
-        passwords = PasswordLogons(accounts: accounts)
+        passwords = PasswordLogons(accounts: accounts, pam: pam)
         context = MediationContext(
             roots: ManagedRoots(), sessions: sessions, processes: ProcessDirectory(),
             registrations: registrations, tokens: tokens, audit: audit)

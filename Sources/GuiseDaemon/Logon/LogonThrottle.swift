@@ -38,6 +38,18 @@ struct LogonThrottle {
         return max(0, failed.last + delay - now)
     }
 
+    /// As ``delay(_:_:now:)``, of who then tries: whoever has failed too often tries once and not at several places at
+    /// the same time.
+    mutating func begin(_ user: UInt32, _ account: String, now: Int) -> Int {
+        let delay = delay(user, account, now: now)
+        if delay == 0, let failed = failures[user]?[account], failed.count >= Self.freeFailures,
+            now - failed.last < Self.memory
+        {
+            failures[user]?[account]?.last = now
+        }
+        return delay
+    }
+
     mutating func failed(_ user: UInt32, _ account: String, now: Int) {
         var known = failures[user]?[account] ?? Failures(count: 0, last: now)
         if now - known.last >= Self.memory { known.count = 0 }

@@ -103,11 +103,19 @@ package final class TokenFactory: Sendable {
         _ user: PasswordLogons.Proven, _ type: LogonType, creator: UInt64
     ) throws(LogonError) -> Logon {
         let directory = accounts.directory
-        guard let account = directory.account(sid: user.account.sid), account.hasPassword,
-            account.unixID == user.account.unixID
-        else { throw .unknownAccount(name: user.account.name) }
-        let recipe = UnixLogonRecipe(account, user.credentials, directory, type: type)
-        let session = sessions.begin(user: account.sid, kind: .password(type), creator: creator)
+        let recipe: UnixLogonRecipe
+        if let proven = user.account {
+            guard let account = directory.account(sid: proven.sid),
+                account.hasPassword == user.hasOwnPassword,
+                account.unixID == proven.unixID
+            else { throw .unknownAccount(name: proven.name) }
+            recipe = UnixLogonRecipe(account, user.credentials, directory, type: type)
+        } else {
+            let uid = user.credentials.uid
+            guard directory.account(unixUser: uid) == nil else { throw .unknownAccount(name: "\(user.sid)") }
+            recipe = UnixLogonRecipe(user.credentials, directory, type: type)
+        }
+        let session = sessions.begin(user: recipe.user, kind: .password(type), creator: creator)
         do throws(LogonError) {
             return Logon(
                 session: session, token: try recipe.token(in: session), credentials: user.credentials)

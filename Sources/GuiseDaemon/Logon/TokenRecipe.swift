@@ -37,10 +37,12 @@ struct UnixLogonRecipe {
     private let enabled: PrivilegeSet
     private let integrity: IntegrityLevel
 
-    /// Of a process.
-    init(_ credentials: UnixCredentials, _ directory: AccountDirectory) {
+    /// Of a process, or of a Unix user.
+    ///
+    /// - Parameter type: of the logon, for a user who was logged on.
+    init(_ credentials: UnixCredentials, _ directory: AccountDirectory, type: LogonType? = nil) {
         let account = credentials.isRoot ? nil : directory.account(unixUser: credentials.uid)
-        self.init(account, credentials, nil, directory)
+        self.init(account, credentials, type, directory)
     }
 
     /// Of a user's account.

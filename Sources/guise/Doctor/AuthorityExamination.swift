@@ -33,7 +33,7 @@ enum AuthorityExamination {
             ] + candidates(places, [])
         case .status(let status, let roots):
             return [running(status), mode(status)] + KernelExamination.tracing(isRootless: status.hasRootless)
-                + [namespaces(status), state(status)]
+                + [namespaces(status), state(status), pam(status)]
                 + roots.map { root in
                     FileSystemExamination.root(
                         root.path, isUnavailable: status.unavailableRoots.contains(root.path),
@@ -120,6 +120,15 @@ enum AuthorityExamination {
             "state", status.stateDefect.isEmpty ? .ok : .missing, for: purpose,
             detail: status.stateDefect.isEmpty ? status.state : status.stateDefect,
             remedy: "put it in order and start guised anew")
+    }
+
+    static func pam(_ status: WireAuthorityStatus) -> Finding {
+        Finding(
+            "pam", status.pamDefect.isEmpty ? .ok : .limited, required: false,
+            for: "logging the machine's own users on by password",
+            detail: status.pamDefect.isEmpty ? nil : status.pamDefect,
+            remedy: status.hasRootless
+                ? "run guised as root" : "see docs/accounts.md, and give accounts passwords meanwhile")
     }
 
     /// The journal takes what guised says, its audit among it.
