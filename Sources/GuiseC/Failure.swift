@@ -65,7 +65,9 @@ extension GuiseError {
         case .tasksNotFollowed: ENOSYS
         case .tooManyThreads: ENOBUFS
         case .privilegeNotHeld: EPERM
-        case .integrityTooHigh, .restricted, .accessDenied, .logonFailed: EACCES
+        case .integrityTooHigh, .restricted, .accessDenied, .logonFailed, .accountExpired, .passwordExpired,
+            .accountRestricted:
+            EACCES
         case .peerGone: ECONNABORTED
         case .notAServerConnection: EPROTOTYPE
         case .notFound: ENOENT
