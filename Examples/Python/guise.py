@@ -51,7 +51,7 @@ class _Mapping(ctypes.Structure):
 def _check(result, function, arguments):
     if result >= 0:
         return result
-    raise OSError(ctypes.get_errno(), _library.guise_error_message().decode())
+    raise OSError(ctypes.get_errno(), _library.guise_error_message().decode(errors="replace"))
 
 
 def _function(name, *arguments):

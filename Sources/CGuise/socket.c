@@ -8,6 +8,7 @@
 #include <linux/sockios.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -223,6 +224,14 @@ bool guise_socket_waits(int socket) {
 
 int guise_unix_accept(int listener, bool nonblocking) {
     return result(accept4(listener, NULL, NULL, SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0)));
+}
+
+bool guise_unix_is_spent(int socket) {
+    struct pollfd one = {.fd = socket, .events = POLLRDHUP};
+    struct sockaddr_un name;
+    socklen_t size = sizeof name;
+    if (poll(&one, 1, 0) > 0 && one.revents & POLLRDHUP) return true;
+    return getpeername(socket, (struct sockaddr *)&name, &size) == 0 || errno != ENOTCONN;
 }
 
 int guise_unix_bind_abstract(int socket, const char *name, size_t length) {

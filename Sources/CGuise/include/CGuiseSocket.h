@@ -54,6 +54,8 @@ int guise_unix_socket(int type, bool nonblocking);
 int guise_unix_accept(int listener, bool nonblocking);
 // Gives a socket an abstract name; -EADDRINUSE when it is taken.
 int guise_unix_bind_abstract(int socket, const char *name, size_t length);
+// Whether a socket that has a name was shut down or connected: it does not listen any more, whoever asks.
+bool guise_unix_is_spent(int socket);
 // The name of the other end (without the leading zero byte of an abstract one); returns its length, with
 // 0x10000 added for an abstract one; 0: none.
 int guise_unix_peer_name(int socket, char *out, size_t capacity);

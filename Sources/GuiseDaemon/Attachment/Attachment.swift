@@ -241,7 +241,9 @@ package final class Attachment: @unchecked Sendable {
             throw Refused(.notFound, "process \(pid) has no thread \(tid)")
         }
         if assigned.withLock({ $0.threads.count >= $0.sweepAt }) { sweepAssigned() }
-        let known = page.index(of: UInt32(bitPattern: tid)).flatMap { page.inode(at: $0) == inode ? $0 : nil }
+        let known = page.index(of: UInt32(bitPattern: tid)).flatMap {
+            [0, inode].contains(page.inode(at: $0)) ? $0 : nil
+        }
         guard known != nil || handle != 0 else { return }
         func claim() -> Int? { page.claim(UInt32(bitPattern: tid), inode: inode) }
         func claimAnew() -> Int? {

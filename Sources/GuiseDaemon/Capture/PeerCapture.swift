@@ -17,6 +17,8 @@ struct PeerCapture {
         let level: ImpersonationLevel
         /// Where the token as it is now comes from; nil: it stays as it was when the client connected.
         var source: TokenSource?
+        /// Who pays for a token that nobody else holds.
+        var charge: TokenCharge?
 
         /// As a service may see the client that allows no more than this.
         func under(_ quality: SecurityQualityOfService, from source: TokenSource?) -> Client {

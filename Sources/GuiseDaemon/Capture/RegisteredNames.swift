@@ -20,6 +20,8 @@ final class RegisteredNames: Sendable {
         let socket: OwnedDescriptor
         /// Who has it, too.
         weak var service: MediatedService?
+        /// To whom it was let last.
+        var user: SID?
     }
 
     private struct Entry {
@@ -73,8 +75,17 @@ final class RegisteredNames: Sendable {
         }
     }
 
-    private static func hold(_ name: [UInt8], _ type: Int32, _ entry: inout Entry) -> Bool {
-        if entry.held[type] != nil { return true }
+    /// - Parameter user: to whom the name is to be let: another one than before gets another socket, and so does whoever
+    ///   comes after one that was shut down or connected. Of the old one somebody may have kept a duplicate.
+    private static func hold(
+        _ name: [UInt8], _ type: Int32, _ entry: inout Entry, for user: SID? = nil
+    ) -> Bool {
+        let isFit = entry.held[type].map { held in
+            user == nil || held.user ?? user == user && !guise_unix_is_spent(held.socket.number)
+        }
+        if isFit == true { return true }
+        // Closed before the name is bound anew.
+        entry.held[type] = nil
         let made = guise_unix_socket(type, false)
         guard made >= 0 else { return false }
         let socket = OwnedDescriptor(made)
@@ -97,16 +108,18 @@ final class RegisteredNames: Sendable {
     ) throws(FileError) -> OwnedDescriptor? {
         guard Self.types.contains(type) else { return nil }
         let result = state.withLock { state -> Result<OwnedDescriptor, FileError> in
-            guard var entry = state[name] else { return .failure(FileError(EADDRINUSE)) }
+            guard var entry = state.removeValue(forKey: name) else { return .failure(FileError(EADDRINUSE)) }
             defer { state[name] = entry }
-            guard Self.hold(name, type, &entry), let held = entry.held[type] else {
+            if let other = entry.held[type]?.service, other !== service, !other.hasEnded {
+                return .failure(FileError(EADDRINUSE))
+            }
+            let user = service.logon.token.token.user
+            guard Self.hold(name, type, &entry, for: user), let held = entry.held[type] else {
                 return .failure(
                     FileError(EADDRINUSE, rule: "somebody else took the name before the authority"))
             }
-            if let other = held.service, other !== service, !other.hasEnded {
-                return .failure(FileError(EADDRINUSE))
-            }
             entry.held[type]?.service = service
+            entry.held[type]?.user = user
             return .success(held.socket)
         }
         switch result {

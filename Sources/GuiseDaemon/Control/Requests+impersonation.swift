@@ -238,16 +238,21 @@ extension Requests {
         let replaced = known.flatMap {
             attachment.replace($0.number, token, credentials: credentials, of: captured.client.pid)
         }
-        func open() -> ImpersonationHandle? {
+        func open() throws(Refused) -> ImpersonationHandle? {
             let shared = captured.object.flatMap { $0.level == level ? $0 : nil }
+            // What outlives an adjustment of the token that it is a copy of is paid for like any copy.
             let object =
-                shared
-                ?? TokenObject(
-                    token.token, level: level, credentials: captured.client.credentials,
-                    of: captured.client.pid, holder: attachment.logon.token.token.user)
+                if let shared { shared } else {
+                    TokenObject(
+                        token.token, level: level, credentials: captured.client.credentials,
+                        of: captured.client.pid, holder: attachment.logon.token.token.user,
+                        charge: captured.object == nil ? nil : try charge(token.token, client))
+                }
             return attachment.open(token, object, credentials: credentials, of: captured.client.pid)
         }
-        guard let handle = replaced ?? open() else {
+        var opened = replaced
+        if opened == nil { opened = try open() }
+        guard let handle = opened else {
             throw Refused(
                 .limit,
                 "process \(client.pid) has \(Attachment.largestHandleCount) handles open, and may no more")

@@ -41,9 +41,13 @@ extension Requests {
         let lifetime = request.lifetime == 0 ? Tickets.usualLifetime : request.lifetime
         let server = try server(of: request.server)
         let quality = SecurityQualityOfService(level: level, isEffectiveOnly: request.effectiveOnly)
+        var ticket = PeerCapture.Client(pid: client.pid, token: token, credentials: credentials, level: level)
+            .under(quality, from: nil)
+        if request.effectiveOnly || token.modificationID != 0 {
+            ticket.charge = try charge(ticket.token, client)
+        }
         let bytes = try tickets.issue(
-            PeerCapture.Client(pid: client.pid, token: token, credentials: credentials, level: level)
-                .under(quality, from: nil),
+            ticket,
             to: server, lifetime: lifetime, for: client.credentials.uid)
         if request.handle != 0 {
             var event = event(.connection, client)

@@ -8,6 +8,8 @@ import Synchronization
 extension Requests {
     /// The longest DACL for new objects, in bytes.
     static let largestDefaultDACL = 4096
+    /// In memory an entry takes more than its bytes.
+    static let largestDefaultDACLCount = 64
 
     // MARK: Opening
 
@@ -78,16 +80,17 @@ extension Requests {
         let copy = TokenObject(
             token, level: object.level, credentials: object.credentials, of: object.client,
             holder: attachment.logon.token.token.user, charge: try charge(token, client))
-        let answer = try hold(copy, granted, client)
         guard
             let own = attachment.open(
                 handle.token, copy, credentials: handle.credentials, of: handle.client)
         else { throw Self.tooManyHandles(attachment.pid) }
-        do throws(Refused) { try attachment.assign(own.number, to: thread, instead: handle.number) } catch {
+        do throws(Refused) {
+            try attachment.assign(own.number, to: thread, instead: handle.number)
+            return try hold(copy, granted, client)
+        } catch {
             attachment.close([own.number])
             throw error
         }
-        return answer
     }
 
     private static func noToken(_ thread: Int32) -> Refused {
@@ -159,7 +162,7 @@ extension Requests {
         return (object, held.granted)
     }
 
-    private func charge(_ token: Token, _ client: ControlClient) throws(Refused) -> TokenCharge {
+    func charge(_ token: Token, _ client: ControlClient) throws(Refused) -> TokenCharge {
         try tokenMemory.charge(token, to: client.credentials.uid)
     }
 
@@ -356,6 +359,10 @@ extension Requests {
                     throw Refused(.badRequest, "the default DACL is malformed")
                 }
                 dacl = set.dacl.acl
+                guard dacl?.aces.count ?? 0 <= Self.largestDefaultDACLCount else {
+                    throw Refused(
+                        .limit, "a default DACL has at most \(Self.largestDefaultDACLCount) entries")
+                }
             }
         }
         let level = request.hasIntegrity ? IntegrityLevel(rawValue: request.integrity) : fields.integrity

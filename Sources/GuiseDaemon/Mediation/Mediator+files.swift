@@ -337,7 +337,8 @@ struct FileCallWork {
     private func writeWorkingDirectory() throws(FileError) -> Int64? {
         guard let directory = try trap.service.workingDirectories.directory(of: trap.tid) else { return nil }
         var status = statx()
-        guard guise_stat(directory.number, "", GUISE_AT_EMPTY_PATH, &status) == 0, status.stx_nlink > 0,
+        guard guise_stat(directory.number, "", GUISE_AT_EMPTY_PATH | GUISE_AT_STATX_DONT_SYNC, &status) == 0,
+            status.stx_nlink > 0,
             let path = kernelPath(of: directory.number)
         else { throw FileError(ENOENT) }
         guard path.count < trap.argument(1) else { throw FileError(ERANGE) }

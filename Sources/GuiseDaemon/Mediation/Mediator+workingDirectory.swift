@@ -8,7 +8,8 @@ extension Mediator {
     /// Calls that nothing but the kernel carries out: the argument that is a path, and its directory, if it has one.
     private static let pathsOfOthers: [Int32: (path: Int, directory: Int?)] = {
         let calls: [String: (Int, Int?)] = [
-            "execve": (0, nil), "execveat": (1, 0), "chroot": (0, nil), "uselib": (0, nil), "quotactl": (1, nil),
+            "execve": (0, nil), "execveat": (1, 0), "chroot": (0, nil), "uselib": (0, nil),
+            "quotactl": (1, nil),
         ]
         return calls.reduce(into: [:]) { $0[guise_call_number($1.key)] = $1.value }
     }()
