@@ -126,6 +126,22 @@ struct RegisteredNameTests {
         }
     }
 
+    @Test("outlive a socket that was shut down")
+    func spent() throws {
+        try onName { (scene, second, name) throws in
+            let alices = try second.client(scene.alice)
+            let first = try listen(scene.client, name)
+            #expect(try scene.client.ask("syscall \(SYS_shutdown) \(first) 2 0").number == 0)
+            // While the old one is open nobody has the name.
+            let early = try #require(try scene.client.ask("socket stream").number)
+            #expect(try scene.client.ask("bind \(early) @\(name)").errno == EADDRINUSE)
+            #expect(try scene.client.ask("syscall \(SYS_close) \(first) 0 0").number == 0)
+            _ = try listen(scene.client, name)
+            #expect(try alices.acting("dial stream @\(name)").number != nil)
+            #expect(try endpoint(name, scene.stage)?.held == true)
+        }
+    }
+
     @Test("stay the service's while it is down")
     func down() throws {
         try onName { (scene, second, name) throws in
