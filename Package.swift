@@ -16,6 +16,16 @@ let hummingbird: [Target.Dependency] = [
 ].map {
     .product(name: $0.0, package: $0.1, condition: .when(traits: ["Hummingbird"]))
 }
+let jwt: [Target.Dependency] = [
+    .product(name: "JWTKit", package: "jwt-kit", condition: .when(traits: ["JWT"]))
+]
+let certificates: [Target.Dependency] = [
+    .product(name: "X509", package: "swift-certificates", condition: .when(traits: ["TLS"])),
+    .product(name: "SwiftASN1", package: "swift-asn1", condition: .when(traits: ["TLS"])),
+]
+let tls: [Target.Dependency] = ["NIOSSL"].map {
+    .product(name: $0, package: "swift-nio-ssl", condition: .when(traits: ["TLS"]))
+}
 
 // Fuzz targets are built by scripts/fuzz alone: they take the sanitizer's flags.
 let fuzzers: [Target] =
@@ -48,16 +58,24 @@ let package = Package(
         .trait(
             name: "Hummingbird", description: "GuiseHummingbird: an HTTP request acts as its client",
             enabledTraits: ["NIO"]),
+        .trait(name: "JWT", description: "the authority knows clients by signed tokens"),
+        .trait(
+            name: "TLS", description: "the authority, and GuiseNIO, know clients by their certificates",
+            enabledTraits: ["NIO"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.0"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.0"),
     ],
     targets: [
         .target(name: "AccessControl", swiftSettings: strict),
@@ -87,11 +105,11 @@ let package = Package(
             name: "GuiseNIO",
             dependencies: [
                 "AccessControl", "Guise", .product(name: "SystemPackage", package: "swift-system"),
-            ] + nio,
+            ] + nio + tls,
             swiftSettings: strict),
         .target(
             name: "GuiseHummingbird",
-            dependencies: ["AccessControl", "Guise", "GuiseNIO"] + nio + hummingbird,
+            dependencies: ["AccessControl", "Guise", "GuiseNIO"] + nio + hummingbird + tls,
             swiftSettings: strict),
         .target(
             name: "GuiseDaemon",
@@ -101,7 +119,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "SystemPackage", package: "swift-system"),
-            ],
+            ] + jwt + certificates,
             swiftSettings: strict),
         .executableTarget(
             name: "guised",

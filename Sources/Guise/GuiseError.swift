@@ -35,6 +35,8 @@ public enum GuiseError: Error, Sendable, Hashable {
     case accessDenied(String)
     /// Wrong account or password, or an account that cannot be logged on. Which, the authority does not say.
     case logonFailed(String)
+    /// A client from elsewhere proved itself, and no mapping rule lets it in.
+    case notMapped(String)
     /// No such process, account, managed root or file.
     case notFound(String)
     /// Every instance of a named pipe serves a client. Try again, or wait (`timeout:`).
@@ -62,6 +64,7 @@ public enum GuiseError: Error, Sendable, Hashable {
         switch refusal.reason {
         case .accessDenied: self = .accessDenied(text)
         case .logonFailure: self = .logonFailed(text)
+        case .notMapped: self = .notMapped(text)
         case .notFound: self = .notFound(text)
         case .alreadyExists: self = .alreadyExists(text)
         case .conflict: self = .conflict(text)
@@ -86,7 +89,7 @@ extension GuiseError: CustomStringConvertible {
         case .authorityUnreachable(let text), .authorityLost(let text), .notAttached(let text),
             .alreadyAttached(let text), .notMediated(let text), .tasksNotFollowed(let text),
             .tooManyThreads(let text),
-            .privilegeNotHeld(let text), .integrityTooHigh(let text), .logonFailed(let text),
+            .privilegeNotHeld(let text), .integrityTooHigh(let text), .logonFailed(let text), .notMapped(let text),
             .restricted(let text),
             .peerGone(let text), .notAServerConnection(let text), .accessDenied(let text),
             .notFound(let text), .busy(let text), .closed(let text), .alreadyExists(let text),

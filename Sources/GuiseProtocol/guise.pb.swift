@@ -91,6 +91,11 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
   case interactiveLogon // = 71
   case batchLogon // = 72
   case serviceLogon // = 73
+
+  /// An issuer vouched for the client, and a mapping rule named the account.
+  case kerberosLogon // = 130
+  case certificateLogon // = 131
+  case jwtLogon // = 132
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -106,6 +111,9 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
     case 71: self = .interactiveLogon
     case 72: self = .batchLogon
     case 73: self = .serviceLogon
+    case 130: self = .kerberosLogon
+    case 131: self = .certificateLogon
+    case 132: self = .jwtLogon
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -119,6 +127,9 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
     case .interactiveLogon: return 71
     case .batchLogon: return 72
     case .serviceLogon: return 73
+    case .kerberosLogon: return 130
+    case .certificateLogon: return 131
+    case .jwtLogon: return 132
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -132,6 +143,9 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
     .interactiveLogon,
     .batchLogon,
     .serviceLogon,
+    .kerberosLogon,
+    .certificateLogon,
+    .jwtLogon,
   ]
 
 }
@@ -308,6 +322,48 @@ package nonisolated enum WirePipeDirection: SwiftProtobuf.Enum, Swift.CaseIterab
     .inbound,
     .outbound,
     .duplex,
+  ]
+
+}
+
+package nonisolated enum WireIssuerKind: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case unspecified // = 0
+  case kerberos // = 1
+  case certificate // = 2
+  case jwt // = 3
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .kerberos
+    case 2: self = .certificate
+    case 3: self = .jwt
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .kerberos: return 1
+    case .certificate: return 2
+    case .jwt: return 3
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [WireIssuerKind] = [
+    .unspecified,
+    .kerberos,
+    .certificate,
+    .jwt,
   ]
 
 }
@@ -581,6 +637,62 @@ package nonisolated struct WireRequest: Sendable {
     set {body = .pipeList(newValue)}
   }
 
+  package var logonProof: WireLogonProof {
+    get {
+      if case .logonProof(let v)? = body {return v}
+      return WireLogonProof()
+    }
+    set {body = .logonProof(newValue)}
+  }
+
+  package var issuerAdd: WireIssuerAdd {
+    get {
+      if case .issuerAdd(let v)? = body {return v}
+      return WireIssuerAdd()
+    }
+    set {body = .issuerAdd(newValue)}
+  }
+
+  package var issuerRemove: WireIssuerRemove {
+    get {
+      if case .issuerRemove(let v)? = body {return v}
+      return WireIssuerRemove()
+    }
+    set {body = .issuerRemove(newValue)}
+  }
+
+  package var mappingAdd: WireMappingAdd {
+    get {
+      if case .mappingAdd(let v)? = body {return v}
+      return WireMappingAdd()
+    }
+    set {body = .mappingAdd(newValue)}
+  }
+
+  package var mappingRemove: WireMappingRemove {
+    get {
+      if case .mappingRemove(let v)? = body {return v}
+      return WireMappingRemove()
+    }
+    set {body = .mappingRemove(newValue)}
+  }
+
+  package var issuerList: WireIssuerList {
+    get {
+      if case .issuerList(let v)? = body {return v}
+      return WireIssuerList()
+    }
+    set {body = .issuerList(newValue)}
+  }
+
+  package var mappingList: WireMappingList {
+    get {
+      if case .mappingList(let v)? = body {return v}
+      return WireMappingList()
+    }
+    set {body = .mappingList(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -616,6 +728,13 @@ package nonisolated struct WireRequest: Sendable {
     case pipeOpen(WirePipeOpen)
     case pipeClose(WirePipeClose)
     case pipeList(WirePipeList)
+    case logonProof(WireLogonProof)
+    case issuerAdd(WireIssuerAdd)
+    case issuerRemove(WireIssuerRemove)
+    case mappingAdd(WireMappingAdd)
+    case mappingRemove(WireMappingRemove)
+    case issuerList(WireIssuerList)
+    case mappingList(WireMappingList)
 
   }
 
@@ -815,6 +934,22 @@ package nonisolated struct WireResponse: Sendable {
     set {body = .pipes(newValue)}
   }
 
+  package var issuers: WireIssuers {
+    get {
+      if case .issuers(let v)? = body {return v}
+      return WireIssuers()
+    }
+    set {body = .issuers(newValue)}
+  }
+
+  package var mappings: WireMappings {
+    get {
+      if case .mappings(let v)? = body {return v}
+      return WireMappings()
+    }
+    set {body = .mappings(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -841,6 +976,8 @@ package nonisolated struct WireResponse: Sendable {
     case pipeOpened(WirePipeOpened)
     case pipeWaiting(WirePipeWaiting)
     case pipes(WirePipes)
+    case issuers(WireIssuers)
+    case mappings(WireMappings)
 
   }
 
@@ -920,6 +1057,9 @@ package nonisolated struct WireRefusal: Sendable {
 
     /// every instance of the pipe serves a client
     case busy // = 80
+
+    /// the client proved itself, and no mapping rule lets it in
+    case notMapped // = 130
     case UNRECOGNIZED(Int)
 
     package init() {
@@ -946,6 +1086,7 @@ package nonisolated struct WireRefusal: Sendable {
       case 15: self = .conflict
       case 70: self = .logonFailure
       case 80: self = .busy
+      case 130: self = .notMapped
       default: self = .UNRECOGNIZED(rawValue)
       }
     }
@@ -970,6 +1111,7 @@ package nonisolated struct WireRefusal: Sendable {
       case .conflict: return 15
       case .logonFailure: return 70
       case .busy: return 80
+      case .notMapped: return 130
       case .UNRECOGNIZED(let i): return i
       }
     }
@@ -994,6 +1136,7 @@ package nonisolated struct WireRefusal: Sendable {
       .conflict,
       .logonFailure,
       .busy,
+      .notMapped,
     ]
 
   }
@@ -2314,6 +2457,237 @@ package nonisolated struct WirePipes: Sendable {
   package init() {}
 }
 
+/// Who vouches for clients from elsewhere. For administrators, as all requests about issuers and rules are.
+package nonisolated struct WireIssuerRecord: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// of a-z, 0-9, '-', '.', '_'; at most 64
+  package var name: String = String()
+
+  package var kind: WireIssuerKind = .unspecified
+
+  /// the realm, or the `iss` of its tokens; empty for certificates
+  package var identity: String = String()
+
+  /// certificates (PEM) or public keys (JWKS); at most 49,152 bytes. Only in IssuerAdd
+  package var keys: Data = Data()
+
+  package var audiences: [String] = []
+
+  package var algorithms: [String] = []
+
+  /// else a client that no rule names is refused
+  package var unmappedAnonymous: Bool = false
+
+  /// names of the accounts whose processes may have its clients
+  package var services: [String] = []
+
+  package var anyService: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireIssuerAdd: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var issuer: WireIssuerRecord {
+    get {_issuer ?? WireIssuerRecord()}
+    set {_issuer = newValue}
+  }
+  /// Returns true if `issuer` has been explicitly set.
+  package var hasIssuer: Bool {self._issuer != nil}
+  /// Clears the value of `issuer`. Subsequent reads from it will return its default value.
+  package mutating func clearIssuer() {self._issuer = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _issuer: WireIssuerRecord? = nil
+}
+
+package nonisolated struct WireIssuerRemove: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireIssuerList: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var after: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireIssuers: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// ordered by name, as many as fit in one message
+  package var issuers: [WireIssuerRecord] = []
+
+  package var more: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireMappingRecord: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var id: UInt64 = 0
+
+  package var issuer: String = String()
+
+  package var attribute: String = String()
+
+  /// of a rule by name: the domain
+  package var value: String = String()
+
+  /// empty: the client is refused
+  package var account: String = String()
+
+  package var byName: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Adds rules: one for a value, or one for each of the accounts that are known by their names. Answered with Mappings.
+package nonisolated struct WireMappingAdd: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var issuer: String = String()
+
+  package var attribute: String = String()
+
+  /// of rules by name: the domain, which may be empty
+  package var value: String = String()
+
+  /// none: the client with the value is refused
+  package var accounts: [String] = []
+
+  package var byName: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireMappingRemove: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var id: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireMappingList: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var after: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireMappings: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// ordered by id, as many as fit in one message
+  package var mappings: [WireMappingRecord] = []
+
+  package var more: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Logs on whom an issuer vouches for. Answered with Captured, as LogonUser is; to act as the client takes
+/// SeImpersonatePrivilege. A JWT's bearer is at level Impersonation; a certificate's, whose possession the caller vouches
+/// for, if the caller holds SeTcbPrivilege, else at Identification; a client that is let in unmapped at Anonymous.
+package nonisolated struct WireLogonProof: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var proof: WireLogonProof.OneOf_Proof? = nil
+
+  /// as it came, at most 16,384 bytes
+  package var jwt: String {
+    get {
+      if case .jwt(let v)? = proof {return v}
+      return String()
+    }
+    set {proof = .jwt(newValue)}
+  }
+
+  package var certificates: WireCertificateChain {
+    get {
+      if case .certificates(let v)? = proof {return v}
+      return WireCertificateChain()
+    }
+    set {proof = .certificates(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Proof: Equatable, Sendable {
+    /// as it came, at most 16,384 bytes
+    case jwt(String)
+    case certificates(WireCertificateChain)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct WireCertificateChain: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var certificates: [Data] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "guise.v1"
@@ -2323,7 +2697,7 @@ nonisolated extension WireLevel: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension WireSessionKind: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SESSION_KIND_UNSPECIFIED\0\u{1}SESSION_KIND_UNIX\0\u{1}SESSION_KIND_SERVICE\0\u{2}D\u{1}SESSION_KIND_NETWORK_LOGON\0\u{1}SESSION_KIND_INTERACTIVE_LOGON\0\u{1}SESSION_KIND_BATCH_LOGON\0\u{1}SESSION_KIND_SERVICE_LOGON\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SESSION_KIND_UNSPECIFIED\0\u{1}SESSION_KIND_UNIX\0\u{1}SESSION_KIND_SERVICE\0\u{2}D\u{1}SESSION_KIND_NETWORK_LOGON\0\u{1}SESSION_KIND_INTERACTIVE_LOGON\0\u{1}SESSION_KIND_BATCH_LOGON\0\u{1}SESSION_KIND_SERVICE_LOGON\0\u{2}9SESSION_KIND_KERBEROS_LOGON\0\u{1}SESSION_KIND_CERTIFICATE_LOGON\0\u{1}SESSION_KIND_JWT_LOGON\0")
 }
 
 nonisolated extension WireLogonType: SwiftProtobuf._ProtoNameProviding {
@@ -2342,9 +2716,13 @@ nonisolated extension WirePipeDirection: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0PIPE_DIRECTION_UNSPECIFIED\0\u{1}PIPE_DIRECTION_INBOUND\0\u{1}PIPE_DIRECTION_OUTBOUND\0\u{1}PIPE_DIRECTION_DUPLEX\0")
 }
 
+nonisolated extension WireIssuerKind: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ISSUER_KIND_UNSPECIFIED\0\u{1}ISSUER_KIND_KERBEROS\0\u{1}ISSUER_KIND_CERTIFICATE\0\u{1}ISSUER_KIND_JWT\0")
+}
+
 nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Request"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}\u{1c}logon_user\0\u{3}password_set\0\u{3}session_end\0\u{4}\u{8}pipe_create\0\u{3}pipe_open\0\u{3}pipe_close\0\u{3}pipe_list\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}\u{1c}logon_user\0\u{3}password_set\0\u{3}session_end\0\u{4}\u{8}pipe_create\0\u{3}pipe_open\0\u{3}pipe_close\0\u{3}pipe_list\0\u{4}/logon_proof\0\u{3}issuer_add\0\u{3}issuer_remove\0\u{3}mapping_add\0\u{3}mapping_remove\0\u{3}issuer_list\0\u{3}mapping_list\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2770,6 +3148,97 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.body = .pipeList(v)
         }
       }()
+      case 130: try {
+        var v: WireLogonProof?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .logonProof(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .logonProof(v)
+        }
+      }()
+      case 131: try {
+        var v: WireIssuerAdd?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .issuerAdd(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .issuerAdd(v)
+        }
+      }()
+      case 132: try {
+        var v: WireIssuerRemove?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .issuerRemove(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .issuerRemove(v)
+        }
+      }()
+      case 133: try {
+        var v: WireMappingAdd?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .mappingAdd(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .mappingAdd(v)
+        }
+      }()
+      case 134: try {
+        var v: WireMappingRemove?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .mappingRemove(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .mappingRemove(v)
+        }
+      }()
+      case 135: try {
+        var v: WireIssuerList?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .issuerList(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .issuerList(v)
+        }
+      }()
+      case 136: try {
+        var v: WireMappingList?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .mappingList(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .mappingList(v)
+        }
+      }()
       default: break
       }
     }
@@ -2915,6 +3384,34 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
       guard case .pipeList(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
     }()
+    case .logonProof?: try {
+      guard case .logonProof(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 130)
+    }()
+    case .issuerAdd?: try {
+      guard case .issuerAdd(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 131)
+    }()
+    case .issuerRemove?: try {
+      guard case .issuerRemove(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 132)
+    }()
+    case .mappingAdd?: try {
+      guard case .mappingAdd(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 133)
+    }()
+    case .mappingRemove?: try {
+      guard case .mappingRemove(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 134)
+    }()
+    case .issuerList?: try {
+      guard case .issuerList(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 135)
+    }()
+    case .mappingList?: try {
+      guard case .mappingList(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 136)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -2931,7 +3428,7 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Response"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}&pipe_created\0\u{3}pipe_opened\0\u{3}pipe_waiting\0\u{1}pipes\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}&pipe_created\0\u{3}pipe_opened\0\u{3}pipe_waiting\0\u{1}pipes\0\u{2}4issuers\0\u{1}mappings\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3239,6 +3736,32 @@ nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.body = .pipes(v)
         }
       }()
+      case 135: try {
+        var v: WireIssuers?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .issuers(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .issuers(v)
+        }
+      }()
+      case 136: try {
+        var v: WireMappings?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .mappings(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .mappings(v)
+        }
+      }()
       default: break
       }
     }
@@ -3345,6 +3868,14 @@ nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._Messag
       guard case .pipes(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
     }()
+    case .issuers?: try {
+      guard case .issuers(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 135)
+    }()
+    case .mappings?: try {
+      guard case .mappings(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 136)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -3413,7 +3944,7 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
 }
 
 nonisolated extension WireRefusal.Reason: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNSPECIFIED\0\u{1}BAD_REQUEST\0\u{1}ACCESS_DENIED\0\u{1}NOT_FOUND\0\u{1}ALREADY_EXISTS\0\u{1}LIMIT\0\u{1}NO_PRIVILEGE\0\u{1}INTEGRITY\0\u{1}RESTRICTED\0\u{1}PEER_GONE\0\u{1}NOT_LOCAL\0\u{1}WRONG_NAMESPACE\0\u{1}ALREADY_ATTACHED\0\u{1}UNSUPPORTED\0\u{1}INTERNAL\0\u{1}CONFLICT\0\u{2}7LOGON_FAILURE\0\u{2}\u{a}BUSY\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNSPECIFIED\0\u{1}BAD_REQUEST\0\u{1}ACCESS_DENIED\0\u{1}NOT_FOUND\0\u{1}ALREADY_EXISTS\0\u{1}LIMIT\0\u{1}NO_PRIVILEGE\0\u{1}INTEGRITY\0\u{1}RESTRICTED\0\u{1}PEER_GONE\0\u{1}NOT_LOCAL\0\u{1}WRONG_NAMESPACE\0\u{1}ALREADY_ATTACHED\0\u{1}UNSUPPORTED\0\u{1}INTERNAL\0\u{1}CONFLICT\0\u{2}7LOGON_FAILURE\0\u{2}\u{a}BUSY\0\u{2}2NOT_MAPPED\0")
 }
 
 nonisolated extension WireAttach: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -6006,6 +6537,497 @@ nonisolated extension WirePipes: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
   package static func ==(lhs: WirePipes, rhs: WirePipes) -> Bool {
     if lhs.pipes != rhs.pipes {return false}
     if lhs.more != rhs.more {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireIssuerRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".IssuerRecord"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}kind\0\u{1}identity\0\u{1}keys\0\u{1}audiences\0\u{1}algorithms\0\u{3}unmapped_anonymous\0\u{1}services\0\u{3}any_service\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.kind) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.identity) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.keys) }()
+      case 5: try { try decoder.decodeRepeatedStringField(value: &self.audiences) }()
+      case 6: try { try decoder.decodeRepeatedStringField(value: &self.algorithms) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.unmappedAnonymous) }()
+      case 8: try { try decoder.decodeRepeatedStringField(value: &self.services) }()
+      case 9: try { try decoder.decodeSingularBoolField(value: &self.anyService) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if self.kind != .unspecified {
+      try visitor.visitSingularEnumField(value: self.kind, fieldNumber: 2)
+    }
+    if !self.identity.isEmpty {
+      try visitor.visitSingularStringField(value: self.identity, fieldNumber: 3)
+    }
+    if !self.keys.isEmpty {
+      try visitor.visitSingularBytesField(value: self.keys, fieldNumber: 4)
+    }
+    if !self.audiences.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.audiences, fieldNumber: 5)
+    }
+    if !self.algorithms.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.algorithms, fieldNumber: 6)
+    }
+    if self.unmappedAnonymous != false {
+      try visitor.visitSingularBoolField(value: self.unmappedAnonymous, fieldNumber: 7)
+    }
+    if !self.services.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.services, fieldNumber: 8)
+    }
+    if self.anyService != false {
+      try visitor.visitSingularBoolField(value: self.anyService, fieldNumber: 9)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireIssuerRecord, rhs: WireIssuerRecord) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.kind != rhs.kind {return false}
+    if lhs.identity != rhs.identity {return false}
+    if lhs.keys != rhs.keys {return false}
+    if lhs.audiences != rhs.audiences {return false}
+    if lhs.algorithms != rhs.algorithms {return false}
+    if lhs.unmappedAnonymous != rhs.unmappedAnonymous {return false}
+    if lhs.services != rhs.services {return false}
+    if lhs.anyService != rhs.anyService {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireIssuerAdd: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".IssuerAdd"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}issuer\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._issuer) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._issuer {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireIssuerAdd, rhs: WireIssuerAdd) -> Bool {
+    if lhs._issuer != rhs._issuer {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireIssuerRemove: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".IssuerRemove"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireIssuerRemove, rhs: WireIssuerRemove) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireIssuerList: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".IssuerList"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}after\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.after) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.after.isEmpty {
+      try visitor.visitSingularStringField(value: self.after, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireIssuerList, rhs: WireIssuerList) -> Bool {
+    if lhs.after != rhs.after {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireIssuers: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Issuers"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}issuers\0\u{1}more\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.issuers) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.more) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.issuers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.issuers, fieldNumber: 1)
+    }
+    if self.more != false {
+      try visitor.visitSingularBoolField(value: self.more, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireIssuers, rhs: WireIssuers) -> Bool {
+    if lhs.issuers != rhs.issuers {return false}
+    if lhs.more != rhs.more {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMappingRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MappingRecord"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}issuer\0\u{1}attribute\0\u{1}value\0\u{1}account\0\u{3}by_name\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.issuer) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.attribute) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.value) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.account) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.byName) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.id != 0 {
+      try visitor.visitSingularUInt64Field(value: self.id, fieldNumber: 1)
+    }
+    if !self.issuer.isEmpty {
+      try visitor.visitSingularStringField(value: self.issuer, fieldNumber: 2)
+    }
+    if !self.attribute.isEmpty {
+      try visitor.visitSingularStringField(value: self.attribute, fieldNumber: 3)
+    }
+    if !self.value.isEmpty {
+      try visitor.visitSingularStringField(value: self.value, fieldNumber: 4)
+    }
+    if !self.account.isEmpty {
+      try visitor.visitSingularStringField(value: self.account, fieldNumber: 5)
+    }
+    if self.byName != false {
+      try visitor.visitSingularBoolField(value: self.byName, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireMappingRecord, rhs: WireMappingRecord) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.issuer != rhs.issuer {return false}
+    if lhs.attribute != rhs.attribute {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.account != rhs.account {return false}
+    if lhs.byName != rhs.byName {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMappingAdd: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MappingAdd"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}issuer\0\u{1}attribute\0\u{1}value\0\u{1}accounts\0\u{3}by_name\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.issuer) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.attribute) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.value) }()
+      case 4: try { try decoder.decodeRepeatedStringField(value: &self.accounts) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.byName) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.issuer.isEmpty {
+      try visitor.visitSingularStringField(value: self.issuer, fieldNumber: 1)
+    }
+    if !self.attribute.isEmpty {
+      try visitor.visitSingularStringField(value: self.attribute, fieldNumber: 2)
+    }
+    if !self.value.isEmpty {
+      try visitor.visitSingularStringField(value: self.value, fieldNumber: 3)
+    }
+    if !self.accounts.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.accounts, fieldNumber: 4)
+    }
+    if self.byName != false {
+      try visitor.visitSingularBoolField(value: self.byName, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireMappingAdd, rhs: WireMappingAdd) -> Bool {
+    if lhs.issuer != rhs.issuer {return false}
+    if lhs.attribute != rhs.attribute {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.accounts != rhs.accounts {return false}
+    if lhs.byName != rhs.byName {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMappingRemove: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MappingRemove"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.id) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.id != 0 {
+      try visitor.visitSingularUInt64Field(value: self.id, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireMappingRemove, rhs: WireMappingRemove) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMappingList: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MappingList"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}after\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.after) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.after != 0 {
+      try visitor.visitSingularUInt64Field(value: self.after, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireMappingList, rhs: WireMappingList) -> Bool {
+    if lhs.after != rhs.after {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMappings: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Mappings"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}mappings\0\u{1}more\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.mappings) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.more) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.mappings.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.mappings, fieldNumber: 1)
+    }
+    if self.more != false {
+      try visitor.visitSingularBoolField(value: self.more, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireMappings, rhs: WireMappings) -> Bool {
+    if lhs.mappings != rhs.mappings {return false}
+    if lhs.more != rhs.more {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireLogonProof: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".LogonProof"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}jwt\0\u{1}certificates\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.proof != nil {try decoder.handleConflictingOneOf()}
+          self.proof = .jwt(v)
+        }
+      }()
+      case 2: try {
+        var v: WireCertificateChain?
+        var hadOneofValue = false
+        if let current = self.proof {
+          hadOneofValue = true
+          if case .certificates(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.proof = .certificates(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.proof {
+    case .jwt?: try {
+      guard case .jwt(let v)? = self.proof else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    }()
+    case .certificates?: try {
+      guard case .certificates(let v)? = self.proof else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireLogonProof, rhs: WireLogonProof) -> Bool {
+    if lhs.proof != rhs.proof {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCertificateChain: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".CertificateChain"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}certificates\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedBytesField(value: &self.certificates) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.certificates.isEmpty {
+      try visitor.visitRepeatedBytesField(value: self.certificates, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireCertificateChain, rhs: WireCertificateChain) -> Bool {
+    if lhs.certificates != rhs.certificates {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

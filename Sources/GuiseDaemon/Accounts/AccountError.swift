@@ -32,6 +32,14 @@ package enum AccountError: Error, Equatable, CustomStringConvertible {
     case invalidRoot(path: String, rule: String)
     /// No managed root there.
     case unknownRoot(path: String)
+    /// An issuer or a mapping rule that there cannot be.
+    case invalidMapping(what: String, rule: String)
+    /// No issuer of that name.
+    case unknownIssuer(name: String)
+    /// No mapping rule of that number.
+    case unknownMapping(id: Int64)
+    /// As many as are kept.
+    case tooManyMappings(what: String, limit: Int)
     /// Every RID was used.
     case exhausted
     /// The database refused.
@@ -73,6 +81,14 @@ package enum AccountError: Error, Equatable, CustomStringConvertible {
             "\(quoted(path)) cannot be a managed root: \(rule)"
         case .unknownRoot(let path):
             "\(quoted(path)) is not a managed root"
+        case .invalidMapping(let what, let rule):
+            "\(what) is not kept: \(rule)"
+        case .unknownIssuer(let name):
+            "\(quoted(name)) is no issuer that is trusted"
+        case .unknownMapping(let id):
+            "there is no mapping rule \(id)"
+        case .tooManyMappings(let what, let limit):
+            "this machine has \(limit) \(what), and may have no more"
         case .exhausted:
             "every RID of this machine was used"
         case .storage(let detail):

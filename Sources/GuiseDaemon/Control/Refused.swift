@@ -28,12 +28,13 @@ extension Refused {
         let reason: WireRefusal.Reason =
             switch error {
             case .invalidName, .notAGroup, .cycle, .invalidUnixID, .ambiguousUnixName, .unixIDNeeded,
-                .groupHasNoPrimaryGroup, .unknownPrivilege, .invalidIntegrity, .noPassword, .invalidRoot:
+                .groupHasNoPrimaryGroup, .unknownPrivilege, .invalidIntegrity, .noPassword, .invalidRoot,
+                .invalidMapping:
                 .badRequest
             case .taken: .alreadyExists
-            case .unknownAccount, .unknownRoot: .notFound
+            case .unknownAccount, .unknownRoot, .unknownIssuer, .unknownMapping: .notFound
             case .builtIn: .accessDenied
-            case .exhausted, .tooManyGroups: .limit
+            case .exhausted, .tooManyGroups, .tooManyMappings: .limit
             case .storage: .internal
             }
         self.init(reason, error.description)

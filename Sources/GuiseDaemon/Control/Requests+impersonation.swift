@@ -267,6 +267,11 @@ extension Requests {
             guard let held = client.captures[request.logon], let session = held.logon else {
                 throw Refused(.notFound, "there is no logon \(request.logon)")
             }
+            // Connecting as somebody asks for no privilege: the password was said here.
+            guard case .password = session.kind else {
+                throw Refused(
+                    .accessDenied, "only who was logged on by password is connected as; impersonate first")
+            }
             guard context.sessions.isAlive(session.id) else {
                 throw Refused(.accessDenied, "the logon session has ended")
             }

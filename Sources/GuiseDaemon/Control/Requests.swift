@@ -137,6 +137,12 @@ final class Requests {
         case .pipeOpen(let request): return try openPipe(request, client)
         case .pipeClose(let request): return .now(closePipe(request, client))
         case .pipeList(let request): return try listPipes(request, client)
+        case .issuerAdd(let request): return try addIssuer(request, client)
+        case .issuerRemove(let request): return try removeIssuer(request, client)
+        case .issuerList(let request): return try listIssuers(request, client)
+        case .mappingAdd(let request): return try addMappings(request, client)
+        case .mappingRemove(let request): return try removeMapping(request, client)
+        case .mappingList(let request): return try listMappings(request, client)
         case nil:
             throw Refused(.unsupported, "this authority does not know the request")
         }
