@@ -168,7 +168,8 @@ extension Requests {
             throw Refused(.accessDenied, "the client's logon session has ended")
         }
         let token = Token.Impersonation(captured.client.token, level: level)
-        let isOwnLogon = session?.creator == attachment.logon.session.id
+        let isOwnLogon =
+            session?.creator == attachment.logon.session.id && session?.hasExplicitCredentials == true
         func gate(at level: ImpersonationLevel) -> ImpersonationGate.GateRefusal? {
             ImpersonationGate.impersonationGate(
                 service: attachment.logon.token.token, client: captured.client.token, level: level,
