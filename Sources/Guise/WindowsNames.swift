@@ -49,3 +49,37 @@ public func LogonUser(_ name: String, _ password: String) throws(GuiseError) -> 
 /// `ImpersonateLoggedOnUser` is ``Logon/impersonate()`` here.
 @available(*, unavailable, renamed: "Logon.impersonate()")
 public func ImpersonateLoggedOnUser(_ logon: Logon) throws(GuiseError) { try logon.impersonate() }
+
+/// `AcceptSecurityContext` is ``SecurityPackage/accept()`` here.
+@available(*, unavailable, renamed: "SecurityPackage.accept(self:)")
+public func AcceptSecurityContext(_ package: any SecurityPackage) throws(GuiseError) -> any SecurityExchange {
+    try package.accept()
+}
+
+/// `InitializeSecurityContext` is ``SecurityPackage/initiate(to:)`` here.
+@available(*, unavailable, renamed: "SecurityPackage.initiate(self:to:)")
+public func InitializeSecurityContext(
+    _ package: any SecurityPackage, _ target: String
+) throws(GuiseError) -> any SecurityExchange { try package.initiate(to: target) }
+
+/// `ImpersonateSecurityContext` is ``SecurityContext/impersonate(atMost:)`` here.
+@available(*, unavailable, renamed: "SecurityContext.impersonate(self:)")
+public func ImpersonateSecurityContext(_ context: SecurityContext) throws(GuiseError) {
+    try context.impersonate()
+}
+
+/// `RevertSecurityContext` is ``SecurityContext/revert()`` here.
+@available(*, unavailable, renamed: "SecurityContext.revert(self:)")
+public func RevertSecurityContext(_ context: SecurityContext) { context.revert() }
+
+/// `QueryContextAttributes` is ``SecurityContext/attributes-swift.property`` here.
+@available(*, unavailable, renamed: "getter:SecurityContext.attributes(self:)")
+public func QueryContextAttributes(_ context: SecurityContext) -> SecurityContext.Attributes {
+    context.attributes
+}
+
+/// `QuerySecurityContextToken` is ``SecurityContext/token()`` here.
+@available(*, unavailable, renamed: "SecurityContext.token(self:)")
+public func QuerySecurityContextToken(_ context: SecurityContext) throws(GuiseError) -> TokenDescription {
+    try context.token()
+}

@@ -92,10 +92,8 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
   case batchLogon // = 72
   case serviceLogon // = 73
 
-  /// An issuer vouched for the client, and a mapping rule named the account.
-  case kerberosLogon // = 130
-  case certificateLogon // = 131
-  case jwtLogon // = 132
+  /// A security package found out who it is.
+  case packageLogon // = 120
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -111,9 +109,7 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
     case 71: self = .interactiveLogon
     case 72: self = .batchLogon
     case 73: self = .serviceLogon
-    case 130: self = .kerberosLogon
-    case 131: self = .certificateLogon
-    case 132: self = .jwtLogon
+    case 120: self = .packageLogon
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -127,9 +123,7 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
     case .interactiveLogon: return 71
     case .batchLogon: return 72
     case .serviceLogon: return 73
-    case .kerberosLogon: return 130
-    case .certificateLogon: return 131
-    case .jwtLogon: return 132
+    case .packageLogon: return 120
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -143,9 +137,7 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
     .interactiveLogon,
     .batchLogon,
     .serviceLogon,
-    .kerberosLogon,
-    .certificateLogon,
-    .jwtLogon,
+    .packageLogon,
   ]
 
 }
@@ -637,14 +629,6 @@ package nonisolated struct WireRequest: Sendable {
     set {body = .pipeList(newValue)}
   }
 
-  package var logonProof: WireLogonProof {
-    get {
-      if case .logonProof(let v)? = body {return v}
-      return WireLogonProof()
-    }
-    set {body = .logonProof(newValue)}
-  }
-
   package var issuerAdd: WireIssuerAdd {
     get {
       if case .issuerAdd(let v)? = body {return v}
@@ -693,6 +677,46 @@ package nonisolated struct WireRequest: Sendable {
     set {body = .mappingList(newValue)}
   }
 
+  package var securityStep: WireSecurityStep {
+    get {
+      if case .securityStep(let v)? = body {return v}
+      return WireSecurityStep()
+    }
+    set {body = .securityStep(newValue)}
+  }
+
+  package var securityInitiate: WireSecurityInitiate {
+    get {
+      if case .securityInitiate(let v)? = body {return v}
+      return WireSecurityInitiate()
+    }
+    set {body = .securityInitiate(newValue)}
+  }
+
+  package var securityEnd: WireSecurityEnd {
+    get {
+      if case .securityEnd(let v)? = body {return v}
+      return WireSecurityEnd()
+    }
+    set {body = .securityEnd(newValue)}
+  }
+
+  package var securityTransition: WireSecurityTransition {
+    get {
+      if case .securityTransition(let v)? = body {return v}
+      return WireSecurityTransition()
+    }
+    set {body = .securityTransition(newValue)}
+  }
+
+  package var keytabSet: WireKeytabSet {
+    get {
+      if case .keytabSet(let v)? = body {return v}
+      return WireKeytabSet()
+    }
+    set {body = .keytabSet(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -728,226 +752,244 @@ package nonisolated struct WireRequest: Sendable {
     case pipeOpen(WirePipeOpen)
     case pipeClose(WirePipeClose)
     case pipeList(WirePipeList)
-    case logonProof(WireLogonProof)
     case issuerAdd(WireIssuerAdd)
     case issuerRemove(WireIssuerRemove)
     case mappingAdd(WireMappingAdd)
     case mappingRemove(WireMappingRemove)
     case issuerList(WireIssuerList)
     case mappingList(WireMappingList)
+    case securityStep(WireSecurityStep)
+    case securityInitiate(WireSecurityInitiate)
+    case securityEnd(WireSecurityEnd)
+    case securityTransition(WireSecurityTransition)
+    case keytabSet(WireKeytabSet)
 
   }
 
   package init() {}
 }
 
-package nonisolated struct WireResponse: Sendable {
+package nonisolated struct WireResponse: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var id: UInt64 = 0
+  package var id: UInt64 {
+    get {_storage._id}
+    set {_uniqueStorage()._id = newValue}
+  }
 
-  package var body: WireResponse.OneOf_Body? = nil
+  package var body: OneOf_Body? {
+    get {return _storage._body}
+    set {_uniqueStorage()._body = newValue}
+  }
 
   package var refusal: WireRefusal {
     get {
-      if case .refusal(let v)? = body {return v}
+      if case .refusal(let v)? = _storage._body {return v}
       return WireRefusal()
     }
-    set {body = .refusal(newValue)}
+    set {_uniqueStorage()._body = .refusal(newValue)}
   }
 
   package var done: WireDone {
     get {
-      if case .done(let v)? = body {return v}
+      if case .done(let v)? = _storage._body {return v}
       return WireDone()
     }
-    set {body = .done(newValue)}
+    set {_uniqueStorage()._body = .done(newValue)}
   }
 
   package var attached: WireAttached {
     get {
-      if case .attached(let v)? = body {return v}
+      if case .attached(let v)? = _storage._body {return v}
       return WireAttached()
     }
-    set {body = .attached(newValue)}
+    set {_uniqueStorage()._body = .attached(newValue)}
   }
 
   package var captured: WireCaptured {
     get {
-      if case .captured(let v)? = body {return v}
+      if case .captured(let v)? = _storage._body {return v}
       return WireCaptured()
     }
-    set {body = .captured(newValue)}
+    set {_uniqueStorage()._body = .captured(newValue)}
   }
 
   package var handle: WireHandle {
     get {
-      if case .handle(let v)? = body {return v}
+      if case .handle(let v)? = _storage._body {return v}
       return WireHandle()
     }
-    set {body = .handle(newValue)}
+    set {_uniqueStorage()._body = .handle(newValue)}
   }
 
   package var registered: WireRegistered {
     get {
-      if case .registered(let v)? = body {return v}
+      if case .registered(let v)? = _storage._body {return v}
       return WireRegistered()
     }
-    set {body = .registered(newValue)}
+    set {_uniqueStorage()._body = .registered(newValue)}
   }
 
   package var thread: WireThreadView {
     get {
-      if case .thread(let v)? = body {return v}
+      if case .thread(let v)? = _storage._body {return v}
       return WireThreadView()
     }
-    set {body = .thread(newValue)}
+    set {_uniqueStorage()._body = .thread(newValue)}
   }
 
   package var threads: WireThreadList {
     get {
-      if case .threads(let v)? = body {return v}
+      if case .threads(let v)? = _storage._body {return v}
       return WireThreadList()
     }
-    set {body = .threads(newValue)}
+    set {_uniqueStorage()._body = .threads(newValue)}
   }
 
   package var launched: WireLaunched {
     get {
-      if case .launched(let v)? = body {return v}
+      if case .launched(let v)? = _storage._body {return v}
       return WireLaunched()
     }
-    set {body = .launched(newValue)}
+    set {_uniqueStorage()._body = .launched(newValue)}
   }
 
   package var names: WireNames {
     get {
-      if case .names(let v)? = body {return v}
+      if case .names(let v)? = _storage._body {return v}
       return WireNames()
     }
-    set {body = .names(newValue)}
+    set {_uniqueStorage()._body = .names(newValue)}
   }
 
   package var account: WireAccountRecord {
     get {
-      if case .account(let v)? = body {return v}
+      if case .account(let v)? = _storage._body {return v}
       return WireAccountRecord()
     }
-    set {body = .account(newValue)}
+    set {_uniqueStorage()._body = .account(newValue)}
   }
 
   package var accounts: WireAccountRecords {
     get {
-      if case .accounts(let v)? = body {return v}
+      if case .accounts(let v)? = _storage._body {return v}
       return WireAccountRecords()
     }
-    set {body = .accounts(newValue)}
+    set {_uniqueStorage()._body = .accounts(newValue)}
   }
 
   package var roots: WireRoots {
     get {
-      if case .roots(let v)? = body {return v}
+      if case .roots(let v)? = _storage._body {return v}
       return WireRoots()
     }
-    set {body = .roots(newValue)}
+    set {_uniqueStorage()._body = .roots(newValue)}
   }
 
   package var descriptor: WireDescriptor {
     get {
-      if case .descriptor(let v)? = body {return v}
+      if case .descriptor(let v)? = _storage._body {return v}
       return WireDescriptor()
     }
-    set {body = .descriptor(newValue)}
+    set {_uniqueStorage()._body = .descriptor(newValue)}
   }
 
   package var token: WireTokenView {
     get {
-      if case .token(let v)? = body {return v}
+      if case .token(let v)? = _storage._body {return v}
       return WireTokenView()
     }
-    set {body = .token(newValue)}
+    set {_uniqueStorage()._body = .token(newValue)}
   }
 
   package var propagated: WirePropagated {
     get {
-      if case .propagated(let v)? = body {return v}
+      if case .propagated(let v)? = _storage._body {return v}
       return WirePropagated()
     }
-    set {body = .propagated(newValue)}
+    set {_uniqueStorage()._body = .propagated(newValue)}
   }
 
   package var connections: WireConnectionList {
     get {
-      if case .connections(let v)? = body {return v}
+      if case .connections(let v)? = _storage._body {return v}
       return WireConnectionList()
     }
-    set {body = .connections(newValue)}
+    set {_uniqueStorage()._body = .connections(newValue)}
   }
 
   package var sessions: WireSessionList {
     get {
-      if case .sessions(let v)? = body {return v}
+      if case .sessions(let v)? = _storage._body {return v}
       return WireSessionList()
     }
-    set {body = .sessions(newValue)}
+    set {_uniqueStorage()._body = .sessions(newValue)}
   }
 
   package var status: WireAuthorityStatus {
     get {
-      if case .status(let v)? = body {return v}
+      if case .status(let v)? = _storage._body {return v}
       return WireAuthorityStatus()
     }
-    set {body = .status(newValue)}
+    set {_uniqueStorage()._body = .status(newValue)}
   }
 
   package var pipeCreated: WirePipeCreated {
     get {
-      if case .pipeCreated(let v)? = body {return v}
+      if case .pipeCreated(let v)? = _storage._body {return v}
       return WirePipeCreated()
     }
-    set {body = .pipeCreated(newValue)}
+    set {_uniqueStorage()._body = .pipeCreated(newValue)}
   }
 
   package var pipeOpened: WirePipeOpened {
     get {
-      if case .pipeOpened(let v)? = body {return v}
+      if case .pipeOpened(let v)? = _storage._body {return v}
       return WirePipeOpened()
     }
-    set {body = .pipeOpened(newValue)}
+    set {_uniqueStorage()._body = .pipeOpened(newValue)}
   }
 
   package var pipeWaiting: WirePipeWaiting {
     get {
-      if case .pipeWaiting(let v)? = body {return v}
+      if case .pipeWaiting(let v)? = _storage._body {return v}
       return WirePipeWaiting()
     }
-    set {body = .pipeWaiting(newValue)}
+    set {_uniqueStorage()._body = .pipeWaiting(newValue)}
   }
 
   package var pipes: WirePipes {
     get {
-      if case .pipes(let v)? = body {return v}
+      if case .pipes(let v)? = _storage._body {return v}
       return WirePipes()
     }
-    set {body = .pipes(newValue)}
+    set {_uniqueStorage()._body = .pipes(newValue)}
   }
 
   package var issuers: WireIssuers {
     get {
-      if case .issuers(let v)? = body {return v}
+      if case .issuers(let v)? = _storage._body {return v}
       return WireIssuers()
     }
-    set {body = .issuers(newValue)}
+    set {_uniqueStorage()._body = .issuers(newValue)}
   }
 
   package var mappings: WireMappings {
     get {
-      if case .mappings(let v)? = body {return v}
+      if case .mappings(let v)? = _storage._body {return v}
       return WireMappings()
     }
-    set {body = .mappings(newValue)}
+    set {_uniqueStorage()._body = .mappings(newValue)}
+  }
+
+  package var securityStepped: WireSecurityStepped {
+    get {
+      if case .securityStepped(let v)? = _storage._body {return v}
+      return WireSecurityStepped()
+    }
+    set {_uniqueStorage()._body = .securityStepped(newValue)}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -978,10 +1020,13 @@ package nonisolated struct WireResponse: Sendable {
     case pipes(WirePipes)
     case issuers(WireIssuers)
     case mappings(WireMappings)
+    case securityStepped(WireSecurityStepped)
 
   }
 
   package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 package nonisolated struct WireDone: Sendable {
@@ -2637,51 +2682,169 @@ package nonisolated struct WireMappings: Sendable {
   package init() {}
 }
 
-/// Logs on whom an issuer vouches for. Answered with Captured, as LogonUser is; to act as the client takes
-/// SeImpersonatePrivilege. A JWT's bearer is at level Impersonation; a certificate's, whose possession the caller vouches
-/// for, if the caller holds SeTcbPrivilege, else at Identification; a client that is let in unmapped at Anonymous.
-package nonisolated struct WireLogonProof: Sendable {
+/// A client's token of a security package, given to the authority by the service that it came to. Whom it proves the
+/// authority finds out, never the service. Answered with SecurityStepped.
+package nonisolated struct WireSecurityStep: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var proof: WireLogonProof.OneOf_Proof? = nil
+  /// of the same connection; 0: a new one
+  package var context: UInt64 = 0
 
-  /// as it came, at most 16,384 bytes
-  package var jwt: String {
-    get {
-      if case .jwt(let v)? = proof {return v}
-      return String()
-    }
-    set {proof = .jwt(newValue)}
-  }
+  /// of a new one: Kerberos, Negotiate, JWT, TLS
+  package var package: String = String()
 
-  package var certificates: WireCertificateChain {
-    get {
-      if case .certificates(let v)? = proof {return v}
-      return WireCertificateChain()
-    }
-    set {proof = .certificates(newValue)}
-  }
+  package var token: Data = Data()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
-
-  package nonisolated enum OneOf_Proof: Equatable, Sendable {
-    /// as it came, at most 16,384 bytes
-    case jwt(String)
-    case certificates(WireCertificateChain)
-
-  }
 
   package init() {}
 }
 
-package nonisolated struct WireCertificateChain: Sendable {
+package nonisolated struct WireSecurityStepped: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var certificates: [Data] = []
+  /// for the next step; 0: there is none
+  package var context: UInt64 = 0
+
+  /// for the other side; may be empty
+  package var token: Data = Data()
+
+  /// once it is finished
+  package var attributes: WireSecurityAttributes {
+    get {_attributes ?? WireSecurityAttributes()}
+    set {_attributes = newValue}
+  }
+  /// Returns true if `attributes` has been explicitly set.
+  package var hasAttributes: Bool {self._attributes != nil}
+  /// Clears the value of `attributes`. Subsequent reads from it will return its default value.
+  package mutating func clearAttributes() {self._attributes = nil}
+
+  /// once it is finished on the accepting side: held, acted as and closed as a logon is
+  package var captured: WireCaptured {
+    get {_captured ?? WireCaptured()}
+    set {_captured = newValue}
+  }
+  /// Returns true if `captured` has been explicitly set.
+  package var hasCaptured: Bool {self._captured != nil}
+  /// Clears the value of `captured`. Subsequent reads from it will return its default value.
+  package mutating func clearCaptured() {self._captured = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _attributes: WireSecurityAttributes? = nil
+  fileprivate var _captured: WireCaptured? = nil
+}
+
+/// QueryContextAttributes: what the finished context is.
+package nonisolated struct WireSecurityAttributes: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// that did the work: Kerberos, where Negotiate was asked for
+  package var package: String = String()
+
+  /// as the package knows it: alice@A.TEST; empty where it is not known
+  package var client: String = String()
+
+  /// the service that the client meant: HTTP/files.a.test@A.TEST
+  package var target: String = String()
+
+  package var level: WireLevel = .unspecified
+
+  /// milliseconds since 1970, UTC; 0: never
+  package var expiry: UInt64 = 0
+
+  /// GSS_C_*_FLAG of RFC 2744 and RFC 4757
+  package var flags: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// The connecting side, as whom the calling thread acts: with the credentials that its client delegated to this service.
+/// They stay with the authority. Answered with SecurityStepped.
+package nonisolated struct WireSecurityInitiate: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 0: a new one
+  package var context: UInt64 = 0
+
+  /// of a new one, and all that follow
+  package var package: String = String()
+
+  /// a host-based service, HTTP@files.a.test, or a principal with a slash
+  package var target: String = String()
+
+  /// what the service may do: Identification, Impersonation or Delegation
+  package var level: WireLevel = .unspecified
+
+  /// by which the thread acts
+  package var handle: UInt64 = 0
+
+  /// what the service answered
+  package var token: Data = Data()
+
+  /// the service is to prove who it is
+  package var mutual: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// No more steps. Answered with Done.
+package nonisolated struct WireSecurityEnd: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var context: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// The token of somebody who is not here, who proved to this service elsewhere who he is (S4U2Self). At level
+/// Identification; with SeTcbPrivilege at Impersonation, or Delegation as far as the KDC lets the service.
+/// Answered with SecurityStepped.
+package nonisolated struct WireSecurityTransition: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Kerberos
+  package var package: String = String()
+
+  /// a principal
+  package var client: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Sets the keytab of a service's account, which comes along as the one descriptor, a sealed memfd as for LogonUser of 1
+/// to 65,536 bytes, or without a descriptor takes it away. For administrators.
+package nonisolated struct WireKeytabSet: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var account: String = String()
+
+  /// clients at Impersonation are at Delegation, as far as the KDC lets the service
+  package var delegate: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2697,7 +2860,7 @@ nonisolated extension WireLevel: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension WireSessionKind: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SESSION_KIND_UNSPECIFIED\0\u{1}SESSION_KIND_UNIX\0\u{1}SESSION_KIND_SERVICE\0\u{2}D\u{1}SESSION_KIND_NETWORK_LOGON\0\u{1}SESSION_KIND_INTERACTIVE_LOGON\0\u{1}SESSION_KIND_BATCH_LOGON\0\u{1}SESSION_KIND_SERVICE_LOGON\0\u{2}9SESSION_KIND_KERBEROS_LOGON\0\u{1}SESSION_KIND_CERTIFICATE_LOGON\0\u{1}SESSION_KIND_JWT_LOGON\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SESSION_KIND_UNSPECIFIED\0\u{1}SESSION_KIND_UNIX\0\u{1}SESSION_KIND_SERVICE\0\u{2}D\u{1}SESSION_KIND_NETWORK_LOGON\0\u{1}SESSION_KIND_INTERACTIVE_LOGON\0\u{1}SESSION_KIND_BATCH_LOGON\0\u{1}SESSION_KIND_SERVICE_LOGON\0\u{2}/SESSION_KIND_PACKAGE_LOGON\0")
 }
 
 nonisolated extension WireLogonType: SwiftProtobuf._ProtoNameProviding {
@@ -2722,7 +2885,7 @@ nonisolated extension WireIssuerKind: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Request"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}\u{1c}logon_user\0\u{3}password_set\0\u{3}session_end\0\u{4}\u{8}pipe_create\0\u{3}pipe_open\0\u{3}pipe_close\0\u{3}pipe_list\0\u{4}/logon_proof\0\u{3}issuer_add\0\u{3}issuer_remove\0\u{3}mapping_add\0\u{3}mapping_remove\0\u{3}issuer_list\0\u{3}mapping_list\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}\u{1c}logon_user\0\u{3}password_set\0\u{3}session_end\0\u{4}\u{8}pipe_create\0\u{3}pipe_open\0\u{3}pipe_close\0\u{3}pipe_list\0\u{4}%security_step\0\u{3}security_initiate\0\u{3}security_end\0\u{3}security_transition\0\u{3}keytab_set\0\u{4}\u{7}issuer_add\0\u{3}issuer_remove\0\u{3}mapping_add\0\u{3}mapping_remove\0\u{3}issuer_list\0\u{3}mapping_list\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3148,17 +3311,69 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.body = .pipeList(v)
         }
       }()
-      case 130: try {
-        var v: WireLogonProof?
+      case 120: try {
+        var v: WireSecurityStep?
         var hadOneofValue = false
         if let current = self.body {
           hadOneofValue = true
-          if case .logonProof(let m) = current {v = m}
+          if case .securityStep(let m) = current {v = m}
         }
         try decoder.decodeSingularMessageField(value: &v)
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .logonProof(v)
+          self.body = .securityStep(v)
+        }
+      }()
+      case 121: try {
+        var v: WireSecurityInitiate?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .securityInitiate(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .securityInitiate(v)
+        }
+      }()
+      case 122: try {
+        var v: WireSecurityEnd?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .securityEnd(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .securityEnd(v)
+        }
+      }()
+      case 123: try {
+        var v: WireSecurityTransition?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .securityTransition(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .securityTransition(v)
+        }
+      }()
+      case 124: try {
+        var v: WireKeytabSet?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .keytabSet(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .keytabSet(v)
         }
       }()
       case 131: try {
@@ -3384,9 +3599,25 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
       guard case .pipeList(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
     }()
-    case .logonProof?: try {
-      guard case .logonProof(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 130)
+    case .securityStep?: try {
+      guard case .securityStep(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 120)
+    }()
+    case .securityInitiate?: try {
+      guard case .securityInitiate(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 121)
+    }()
+    case .securityEnd?: try {
+      guard case .securityEnd(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 122)
+    }()
+    case .securityTransition?: try {
+      guard case .securityTransition(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 123)
+    }()
+    case .keytabSet?: try {
+      guard case .keytabSet(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 124)
     }()
     case .issuerAdd?: try {
       guard case .issuerAdd(let v)? = self.body else { preconditionFailure() }
@@ -3428,462 +3659,517 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Response"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}&pipe_created\0\u{3}pipe_opened\0\u{3}pipe_waiting\0\u{1}pipes\0\u{2}4issuers\0\u{1}mappings\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}&pipe_created\0\u{3}pipe_opened\0\u{3}pipe_waiting\0\u{1}pipes\0\u{4}%security_stepped\0\u{2}\u{f}issuers\0\u{1}mappings\0")
+
+  fileprivate class _StorageClass {
+    var _id: UInt64 = 0
+    var _body: WireResponse.OneOf_Body?
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _id = source._id
+      _body = source._body
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.id) }()
-      case 2: try {
-        var v: WireRefusal?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .refusal(let m) = current {v = m}
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt64Field(value: &_storage._id) }()
+        case 2: try {
+          var v: WireRefusal?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .refusal(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .refusal(v)
+          }
+        }()
+        case 3: try {
+          var v: WireDone?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .done(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .done(v)
+          }
+        }()
+        case 10: try {
+          var v: WireAttached?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .attached(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .attached(v)
+          }
+        }()
+        case 11: try {
+          var v: WireCaptured?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .captured(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .captured(v)
+          }
+        }()
+        case 12: try {
+          var v: WireHandle?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .handle(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .handle(v)
+          }
+        }()
+        case 14: try {
+          var v: WireRegistered?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .registered(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .registered(v)
+          }
+        }()
+        case 15: try {
+          var v: WireThreadView?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .thread(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .thread(v)
+          }
+        }()
+        case 16: try {
+          var v: WireThreadList?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .threads(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .threads(v)
+          }
+        }()
+        case 17: try {
+          var v: WireLaunched?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .launched(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .launched(v)
+          }
+        }()
+        case 19: try {
+          var v: WireNames?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .names(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .names(v)
+          }
+        }()
+        case 20: try {
+          var v: WireAccountRecord?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .account(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .account(v)
+          }
+        }()
+        case 22: try {
+          var v: WireAccountRecords?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .accounts(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .accounts(v)
+          }
+        }()
+        case 25: try {
+          var v: WireRoots?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .roots(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .roots(v)
+          }
+        }()
+        case 27: try {
+          var v: WireDescriptor?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .descriptor(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .descriptor(v)
+          }
+        }()
+        case 29: try {
+          var v: WireTokenView?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .token(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .token(v)
+          }
+        }()
+        case 31: try {
+          var v: WirePropagated?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .propagated(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .propagated(v)
+          }
+        }()
+        case 40: try {
+          var v: WireConnectionList?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .connections(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .connections(v)
+          }
+        }()
+        case 41: try {
+          var v: WireSessionList?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .sessions(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .sessions(v)
+          }
+        }()
+        case 42: try {
+          var v: WireAuthorityStatus?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .status(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .status(v)
+          }
+        }()
+        case 80: try {
+          var v: WirePipeCreated?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .pipeCreated(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .pipeCreated(v)
+          }
+        }()
+        case 81: try {
+          var v: WirePipeOpened?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .pipeOpened(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .pipeOpened(v)
+          }
+        }()
+        case 82: try {
+          var v: WirePipeWaiting?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .pipeWaiting(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .pipeWaiting(v)
+          }
+        }()
+        case 83: try {
+          var v: WirePipes?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .pipes(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .pipes(v)
+          }
+        }()
+        case 120: try {
+          var v: WireSecurityStepped?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .securityStepped(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .securityStepped(v)
+          }
+        }()
+        case 135: try {
+          var v: WireIssuers?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .issuers(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .issuers(v)
+          }
+        }()
+        case 136: try {
+          var v: WireMappings?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .mappings(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .mappings(v)
+          }
+        }()
+        default: break
         }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .refusal(v)
-        }
-      }()
-      case 3: try {
-        var v: WireDone?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .done(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .done(v)
-        }
-      }()
-      case 10: try {
-        var v: WireAttached?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .attached(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .attached(v)
-        }
-      }()
-      case 11: try {
-        var v: WireCaptured?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .captured(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .captured(v)
-        }
-      }()
-      case 12: try {
-        var v: WireHandle?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .handle(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .handle(v)
-        }
-      }()
-      case 14: try {
-        var v: WireRegistered?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .registered(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .registered(v)
-        }
-      }()
-      case 15: try {
-        var v: WireThreadView?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .thread(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .thread(v)
-        }
-      }()
-      case 16: try {
-        var v: WireThreadList?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .threads(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .threads(v)
-        }
-      }()
-      case 17: try {
-        var v: WireLaunched?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .launched(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .launched(v)
-        }
-      }()
-      case 19: try {
-        var v: WireNames?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .names(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .names(v)
-        }
-      }()
-      case 20: try {
-        var v: WireAccountRecord?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .account(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .account(v)
-        }
-      }()
-      case 22: try {
-        var v: WireAccountRecords?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .accounts(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .accounts(v)
-        }
-      }()
-      case 25: try {
-        var v: WireRoots?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .roots(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .roots(v)
-        }
-      }()
-      case 27: try {
-        var v: WireDescriptor?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .descriptor(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .descriptor(v)
-        }
-      }()
-      case 29: try {
-        var v: WireTokenView?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .token(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .token(v)
-        }
-      }()
-      case 31: try {
-        var v: WirePropagated?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .propagated(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .propagated(v)
-        }
-      }()
-      case 40: try {
-        var v: WireConnectionList?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .connections(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .connections(v)
-        }
-      }()
-      case 41: try {
-        var v: WireSessionList?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .sessions(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .sessions(v)
-        }
-      }()
-      case 42: try {
-        var v: WireAuthorityStatus?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .status(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .status(v)
-        }
-      }()
-      case 80: try {
-        var v: WirePipeCreated?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .pipeCreated(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .pipeCreated(v)
-        }
-      }()
-      case 81: try {
-        var v: WirePipeOpened?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .pipeOpened(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .pipeOpened(v)
-        }
-      }()
-      case 82: try {
-        var v: WirePipeWaiting?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .pipeWaiting(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .pipeWaiting(v)
-        }
-      }()
-      case 83: try {
-        var v: WirePipes?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .pipes(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .pipes(v)
-        }
-      }()
-      case 135: try {
-        var v: WireIssuers?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .issuers(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .issuers(v)
-        }
-      }()
-      case 136: try {
-        var v: WireMappings?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .mappings(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .mappings(v)
-        }
-      }()
-      default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if self.id != 0 {
-      try visitor.visitSingularUInt64Field(value: self.id, fieldNumber: 1)
-    }
-    switch self.body {
-    case .refusal?: try {
-      guard case .refusal(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-    }()
-    case .done?: try {
-      guard case .done(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    }()
-    case .attached?: try {
-      guard case .attached(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
-    }()
-    case .captured?: try {
-      guard case .captured(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
-    }()
-    case .handle?: try {
-      guard case .handle(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
-    }()
-    case .registered?: try {
-      guard case .registered(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
-    }()
-    case .thread?: try {
-      guard case .thread(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
-    }()
-    case .threads?: try {
-      guard case .threads(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
-    }()
-    case .launched?: try {
-      guard case .launched(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
-    }()
-    case .names?: try {
-      guard case .names(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
-    }()
-    case .account?: try {
-      guard case .account(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
-    }()
-    case .accounts?: try {
-      guard case .accounts(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
-    }()
-    case .roots?: try {
-      guard case .roots(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
-    }()
-    case .descriptor?: try {
-      guard case .descriptor(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 27)
-    }()
-    case .token?: try {
-      guard case .token(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
-    }()
-    case .propagated?: try {
-      guard case .propagated(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
-    }()
-    case .connections?: try {
-      guard case .connections(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
-    }()
-    case .sessions?: try {
-      guard case .sessions(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 41)
-    }()
-    case .status?: try {
-      guard case .status(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 42)
-    }()
-    case .pipeCreated?: try {
-      guard case .pipeCreated(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
-    }()
-    case .pipeOpened?: try {
-      guard case .pipeOpened(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 81)
-    }()
-    case .pipeWaiting?: try {
-      guard case .pipeWaiting(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 82)
-    }()
-    case .pipes?: try {
-      guard case .pipes(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
-    }()
-    case .issuers?: try {
-      guard case .issuers(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 135)
-    }()
-    case .mappings?: try {
-      guard case .mappings(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 136)
-    }()
-    case nil: break
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._id != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._id, fieldNumber: 1)
+      }
+      switch _storage._body {
+      case .refusal?: try {
+        guard case .refusal(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      }()
+      case .done?: try {
+        guard case .done(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      }()
+      case .attached?: try {
+        guard case .attached(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      }()
+      case .captured?: try {
+        guard case .captured(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      }()
+      case .handle?: try {
+        guard case .handle(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+      }()
+      case .registered?: try {
+        guard case .registered(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+      }()
+      case .thread?: try {
+        guard case .thread(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+      }()
+      case .threads?: try {
+        guard case .threads(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+      }()
+      case .launched?: try {
+        guard case .launched(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+      }()
+      case .names?: try {
+        guard case .names(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
+      }()
+      case .account?: try {
+        guard case .account(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+      }()
+      case .accounts?: try {
+        guard case .accounts(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
+      }()
+      case .roots?: try {
+        guard case .roots(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
+      }()
+      case .descriptor?: try {
+        guard case .descriptor(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 27)
+      }()
+      case .token?: try {
+        guard case .token(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
+      }()
+      case .propagated?: try {
+        guard case .propagated(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
+      }()
+      case .connections?: try {
+        guard case .connections(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
+      }()
+      case .sessions?: try {
+        guard case .sessions(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 41)
+      }()
+      case .status?: try {
+        guard case .status(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 42)
+      }()
+      case .pipeCreated?: try {
+        guard case .pipeCreated(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
+      }()
+      case .pipeOpened?: try {
+        guard case .pipeOpened(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 81)
+      }()
+      case .pipeWaiting?: try {
+        guard case .pipeWaiting(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 82)
+      }()
+      case .pipes?: try {
+        guard case .pipes(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
+      }()
+      case .securityStepped?: try {
+        guard case .securityStepped(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 120)
+      }()
+      case .issuers?: try {
+        guard case .issuers(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 135)
+      }()
+      case .mappings?: try {
+        guard case .mappings(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 136)
+      }()
+      case nil: break
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireResponse, rhs: WireResponse) -> Bool {
-    if lhs.id != rhs.id {return false}
-    if lhs.body != rhs.body {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._id != rhs_storage._id {return false}
+        if _storage._body != rhs_storage._body {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -6941,9 +7227,9 @@ nonisolated extension WireMappings: SwiftProtobuf.Message, SwiftProtobuf._Messag
   }
 }
 
-nonisolated extension WireLogonProof: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".LogonProof"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}jwt\0\u{1}certificates\0")
+nonisolated extension WireSecurityStep: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SecurityStep"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}context\0\u{1}package\0\u{1}token\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -6951,27 +7237,50 @@ nonisolated extension WireLogonProof: SwiftProtobuf.Message, SwiftProtobuf._Mess
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try {
-        var v: String?
-        try decoder.decodeSingularStringField(value: &v)
-        if let v = v {
-          if self.proof != nil {try decoder.handleConflictingOneOf()}
-          self.proof = .jwt(v)
-        }
-      }()
-      case 2: try {
-        var v: WireCertificateChain?
-        var hadOneofValue = false
-        if let current = self.proof {
-          hadOneofValue = true
-          if case .certificates(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.proof = .certificates(v)
-        }
-      }()
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.context) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.package) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.token) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.context != 0 {
+      try visitor.visitSingularUInt64Field(value: self.context, fieldNumber: 1)
+    }
+    if !self.package.isEmpty {
+      try visitor.visitSingularStringField(value: self.package, fieldNumber: 2)
+    }
+    if !self.token.isEmpty {
+      try visitor.visitSingularBytesField(value: self.token, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSecurityStep, rhs: WireSecurityStep) -> Bool {
+    if lhs.context != rhs.context {return false}
+    if lhs.package != rhs.package {return false}
+    if lhs.token != rhs.token {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSecurityStepped: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SecurityStepped"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}context\0\u{1}token\0\u{1}attributes\0\u{1}captured\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.context) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.token) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._attributes) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._captured) }()
       default: break
       }
     }
@@ -6982,30 +7291,34 @@ nonisolated extension WireLogonProof: SwiftProtobuf.Message, SwiftProtobuf._Mess
     // allocates stack space for every if/case branch local when no optimizations
     // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
     // https://github.com/apple/swift-protobuf/issues/1182
-    switch self.proof {
-    case .jwt?: try {
-      guard case .jwt(let v)? = self.proof else { preconditionFailure() }
-      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
-    }()
-    case .certificates?: try {
-      guard case .certificates(let v)? = self.proof else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-    }()
-    case nil: break
+    if self.context != 0 {
+      try visitor.visitSingularUInt64Field(value: self.context, fieldNumber: 1)
     }
+    if !self.token.isEmpty {
+      try visitor.visitSingularBytesField(value: self.token, fieldNumber: 2)
+    }
+    try { if let v = self._attributes {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._captured {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: WireLogonProof, rhs: WireLogonProof) -> Bool {
-    if lhs.proof != rhs.proof {return false}
+  package static func ==(lhs: WireSecurityStepped, rhs: WireSecurityStepped) -> Bool {
+    if lhs.context != rhs.context {return false}
+    if lhs.token != rhs.token {return false}
+    if lhs._attributes != rhs._attributes {return false}
+    if lhs._captured != rhs._captured {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
 }
 
-nonisolated extension WireCertificateChain: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".CertificateChain"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}certificates\0")
+nonisolated extension WireSecurityAttributes: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SecurityAttributes"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}package\0\u{1}client\0\u{1}target\0\u{1}level\0\u{1}expiry\0\u{1}flags\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -7013,21 +7326,206 @@ nonisolated extension WireCertificateChain: SwiftProtobuf.Message, SwiftProtobuf
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeRepeatedBytesField(value: &self.certificates) }()
+      case 1: try { try decoder.decodeSingularStringField(value: &self.package) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.client) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.target) }()
+      case 4: try { try decoder.decodeSingularEnumField(value: &self.level) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.expiry) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.flags) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.certificates.isEmpty {
-      try visitor.visitRepeatedBytesField(value: self.certificates, fieldNumber: 1)
+    if !self.package.isEmpty {
+      try visitor.visitSingularStringField(value: self.package, fieldNumber: 1)
+    }
+    if !self.client.isEmpty {
+      try visitor.visitSingularStringField(value: self.client, fieldNumber: 2)
+    }
+    if !self.target.isEmpty {
+      try visitor.visitSingularStringField(value: self.target, fieldNumber: 3)
+    }
+    if self.level != .unspecified {
+      try visitor.visitSingularEnumField(value: self.level, fieldNumber: 4)
+    }
+    if self.expiry != 0 {
+      try visitor.visitSingularUInt64Field(value: self.expiry, fieldNumber: 5)
+    }
+    if self.flags != 0 {
+      try visitor.visitSingularUInt32Field(value: self.flags, fieldNumber: 6)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: WireCertificateChain, rhs: WireCertificateChain) -> Bool {
-    if lhs.certificates != rhs.certificates {return false}
+  package static func ==(lhs: WireSecurityAttributes, rhs: WireSecurityAttributes) -> Bool {
+    if lhs.package != rhs.package {return false}
+    if lhs.client != rhs.client {return false}
+    if lhs.target != rhs.target {return false}
+    if lhs.level != rhs.level {return false}
+    if lhs.expiry != rhs.expiry {return false}
+    if lhs.flags != rhs.flags {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSecurityInitiate: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SecurityInitiate"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}context\0\u{1}package\0\u{1}target\0\u{1}level\0\u{1}handle\0\u{1}token\0\u{1}mutual\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.context) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.package) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.target) }()
+      case 4: try { try decoder.decodeSingularEnumField(value: &self.level) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.handle) }()
+      case 6: try { try decoder.decodeSingularBytesField(value: &self.token) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.mutual) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.context != 0 {
+      try visitor.visitSingularUInt64Field(value: self.context, fieldNumber: 1)
+    }
+    if !self.package.isEmpty {
+      try visitor.visitSingularStringField(value: self.package, fieldNumber: 2)
+    }
+    if !self.target.isEmpty {
+      try visitor.visitSingularStringField(value: self.target, fieldNumber: 3)
+    }
+    if self.level != .unspecified {
+      try visitor.visitSingularEnumField(value: self.level, fieldNumber: 4)
+    }
+    if self.handle != 0 {
+      try visitor.visitSingularUInt64Field(value: self.handle, fieldNumber: 5)
+    }
+    if !self.token.isEmpty {
+      try visitor.visitSingularBytesField(value: self.token, fieldNumber: 6)
+    }
+    if self.mutual != false {
+      try visitor.visitSingularBoolField(value: self.mutual, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSecurityInitiate, rhs: WireSecurityInitiate) -> Bool {
+    if lhs.context != rhs.context {return false}
+    if lhs.package != rhs.package {return false}
+    if lhs.target != rhs.target {return false}
+    if lhs.level != rhs.level {return false}
+    if lhs.handle != rhs.handle {return false}
+    if lhs.token != rhs.token {return false}
+    if lhs.mutual != rhs.mutual {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSecurityEnd: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SecurityEnd"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}context\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.context) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.context != 0 {
+      try visitor.visitSingularUInt64Field(value: self.context, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSecurityEnd, rhs: WireSecurityEnd) -> Bool {
+    if lhs.context != rhs.context {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSecurityTransition: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SecurityTransition"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}package\0\u{1}client\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.package) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.client) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.package.isEmpty {
+      try visitor.visitSingularStringField(value: self.package, fieldNumber: 1)
+    }
+    if !self.client.isEmpty {
+      try visitor.visitSingularStringField(value: self.client, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSecurityTransition, rhs: WireSecurityTransition) -> Bool {
+    if lhs.package != rhs.package {return false}
+    if lhs.client != rhs.client {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireKeytabSet: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".KeytabSet"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}account\0\u{1}delegate\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.account) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.delegate) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.account.isEmpty {
+      try visitor.visitSingularStringField(value: self.account, fieldNumber: 1)
+    }
+    if self.delegate != false {
+      try visitor.visitSingularBoolField(value: self.delegate, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireKeytabSet, rhs: WireKeytabSet) -> Bool {
+    if lhs.account != rhs.account {return false}
+    if lhs.delegate != rhs.delegate {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -59,7 +59,7 @@ package final class ControlServer: @unchecked Sendable {
 
     private enum Report: Sendable {
         case result(of: UInt64, Result<WireResponse.OneOf_Body, Refused>)
-        /// A password was hashed.
+        /// A password was hashed, or a worker is done: what is left is for this thread.
         case hashed(for: UInt64, Requests.Finish)
         /// A connection of the user is closed.
         case closed(UInt32)
@@ -276,6 +276,10 @@ package final class ControlServer: @unchecked Sendable {
                 return
             case .inLine(let work):
                 try answerInLine(client, request.id, work)
+                return
+            case .onWorker(let work):
+                let number = try expect(client, request.id)
+                workers.run(for: user) { self.report(.hashed(for: number, work())) }
                 return
             }
         } catch {

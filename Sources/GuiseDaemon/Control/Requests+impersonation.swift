@@ -168,7 +168,8 @@ extension Requests {
             throw Refused(.accessDenied, "the client's logon session has ended")
         }
         let token = Token.Impersonation(captured.client.token, level: level)
-        let isOwnLogon = session?.creator == attachment.logon.session.id
+        let isOwnLogon =
+            session?.creator == attachment.logon.session.id && session?.hasExplicitCredentials == true
         func gate(at level: ImpersonationLevel) -> ImpersonationGate.GateRefusal? {
             ImpersonationGate.impersonationGate(
                 service: attachment.logon.token.token, client: captured.client.token, level: level,
@@ -268,7 +269,7 @@ extension Requests {
                 throw Refused(.notFound, "there is no logon \(request.logon)")
             }
             // Connecting as somebody asks for no privilege: the password was said here.
-            guard case .password = session.kind else {
+            guard session.hasExplicitCredentials else {
                 throw Refused(
                     .accessDenied, "only who was logged on by password is connected as; impersonate first")
             }

@@ -1,67 +1,14 @@
 import AccessControl
 import GuiseProtocol
 
-/// Issuers and mapping rules, kept by administrators; and the logons that come about by them.
+/// Issuers and mapping rules, kept by administrators.
 extension Requests {
-    // MARK: Logons
-
-    /// Logs a client on that proved itself and was mapped, on the control thread. The process holds the logon as it holds a
-    /// capture.
-    ///
-    /// - Parameters:
-    ///   - kind: of the issuer.
-    ///   - issuer: its name.
-    ///   - expiry: when the proof expires, and the session with it; milliseconds since 1970.
-    ///   - level: the most that the service may do with the client's identity.
-    /// - Throws: `notMapped` when the rule was removed meanwhile.
-    func logOn(
-        _ client: MappedLogon, _ kind: Issuer.Kind, issuer: String, expiry: UInt64?,
-        level: ImpersonationLevel, _ service: ControlClient
-    ) throws(Refused) -> WireResponse.OneOf_Body {
-        var answer = WireCaptured()
-        var event = event(.logon, service)
-        let captured: ControlClient.Captured
-        switch client {
-        case .anonymous:
-            captured = ControlClient.Captured(
-                client: PeerCapture.Client(
-                    pid: service.pid, token: .anonymous, credentials: .nobody, level: .anonymous))
-            event.user = .anonymous
-            event.change = "\(kind), unmapped client of \(issuer)"
-        case .account(let account, let credentials, let rule):
-            guard try accounts.hasMapping(rule) else {
-                throw Refused(.notMapped, "rule \(rule), by which the client was let in, was removed just now")
-            }
-            let logon: Logon
-            do throws(LogonError) {
-                logon = try tokens.mappedLogon(
-                    account, credentials, .mapped(kind, rule: rule), expiry: expiry)
-            } catch { throw Refused(error) }
-            captured = ControlClient.Captured(
-                client: PeerCapture.Client(
-                    pid: service.pid, token: logon.token.token, credentials: credentials, level: level),
-                logon: logon.session)
-            event.user = account.sid
-            event.change = "\(kind), issuer \(issuer), rule \(rule), session \(logon.session.id)"
-        }
-        answer.level = WireLevel(captured.client.level)
-        event.level = captured.client.level
-        do throws(Refused) { answer.capture = try service.add(captured) } catch {
-            if let session = captured.logon { context.sessions.end(session.id) }
-            throw error
-        }
-        context.audit.record(event)
-        return .captured(answer)
-    }
-
-    // MARK: Issuers and rules
-
     func addIssuer(_ request: WireIssuerAdd, _ client: ControlClient) throws(Refused) -> Answer {
         try require(client, "trust an issuer")
         return .later { [accounts] _ throws(Refused) in
             let issuer = try Issuer(request.issuer, accounts.directory)
             try Proofs.checkKeys(of: issuer)
-            do { try accounts.add(issuer) } catch { throw Refused(error) }
+            do throws(AccountError) { try accounts.add(issuer) } catch { throw Refused(error) }
             return .done(.init())
         }
     }
@@ -69,7 +16,7 @@ extension Requests {
     func removeIssuer(_ request: WireIssuerRemove, _ client: ControlClient) throws(Refused) -> Answer {
         try require(client, "remove an issuer")
         return .later { [accounts, sessions = context.sessions] _ throws(Refused) in
-            do {
+            do throws(AccountError) {
                 sessions.end(rules: Set(try accounts.removeIssuer(named: request.name)))
             } catch { throw Refused(error) }
             return .done(.init())
@@ -96,7 +43,7 @@ extension Requests {
         try require(client, "add mapping rules")
         return .later { [accounts] _ throws(Refused) in
             let matches = try Self.matches(request, accounts.directory)
-            do {
+            do throws(AccountError) {
                 let rules = try accounts.addMappings(request.issuer, request.attribute, matches)
                 return .mappings(
                     .with { $0.mappings = rules.map { WireMappingRecord($0, accounts.directory) } })
@@ -118,7 +65,8 @@ extension Requests {
         case (false, 1): return [.value(request.value, account: users[0])]
         case (false, 0): return [.refused(request.value)]
         default:
-            throw Refused(.badRequest, "a value is one account's; by name, say the accounts that may be meant")
+            throw Refused(
+                .badRequest, "a value is one account's; by name, say the accounts that may be meant")
         }
     }
 
@@ -126,7 +74,8 @@ extension Requests {
     fileprivate static func account(
         named name: String, _ directory: AccountDirectory, _ kinds: [Account.Kind]
     ) throws(Refused) -> SID {
-        let found = directory.account(named: name) ?? directory.sid(named: name).flatMap(directory.account(sid:))
+        let found =
+            directory.account(named: name) ?? directory.sid(named: name).flatMap(directory.account(sid:))
         guard let account = found else { throw Refused(AccountError.unknownAccount(name: name)) }
         guard kinds.contains(account.kind) else {
             throw Refused(
@@ -144,7 +93,7 @@ extension Requests {
             guard let id = Int64(exactly: request.id) else {
                 throw Refused(.notFound, "there is no mapping rule \(request.id)")
             }
-            do { try accounts.removeMapping(id) } catch { throw Refused(error) }
+            do throws(AccountError) { try accounts.removeMapping(id) } catch { throw Refused(error) }
             sessions.end(rules: [id])
             return .done(.init())
         }
@@ -165,26 +114,6 @@ extension Requests {
                     $0.mappings = page.items
                     $0.more = page.isFull
                 })
-        }
-    }
-}
-
-/// A mapped client, and what the kernel is to take it for.
-enum MappedLogon: Sendable {
-    case account(Account, UnixCredentials, rule: Int64)
-    case anonymous
-
-    /// Maps a client. Asks the database and the name service switch: not for the control thread.
-    ///
-    /// - Throws: as `AccountStore.map`; `internal` when it is not known which groups the user is in.
-    init(_ client: ProvenClient, _ accounts: AccountStore) throws(Refused) {
-        switch try accounts.map(client) {
-        case .anonymous: self = .anonymous
-        case .account(let account, let rule):
-            do throws(LogonError) {
-                self = .account(
-                    account, try NominalLogon.credentials(of: account, accounts.directory), rule: rule)
-            } catch { throw Refused(error) }
         }
     }
 }

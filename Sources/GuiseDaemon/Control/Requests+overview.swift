@@ -158,6 +158,7 @@ extension WireSessionView {
             case .password(.interactive): .interactiveLogon
             case .password(.batch): .batchLogon
             case .password(.service): .serviceLogon
+            case .package: .packageLogon
             }
         since = session.since
     }

@@ -27,6 +27,8 @@ final class Requests {
         case lookingUp(Work, then: Conclusion? = nil)
         /// In the line of the caller's user.
         case inLine(LineWork)
+        /// On a worker of the caller's user, and then on the control thread.
+        case onWorker(LineWork)
     }
 
     let accounts: AccountStore
@@ -143,6 +145,11 @@ final class Requests {
         case .mappingAdd(let request): return try addMappings(request, client)
         case .mappingRemove(let request): return try removeMapping(request, client)
         case .mappingList(let request): return try listMappings(request, client)
+        case .securityStep(let request): return try securityStep(request, client)
+        case .securityInitiate(let request): return try securityInitiate(request, client)
+        case .securityEnd(let request): return .now(securityEnd(request, client))
+        case .securityTransition(let request): return try securityTransition(request, client)
+        case .keytabSet(let request): return try setKeytab(request, descriptor, client)
         case nil:
             throw Refused(.unsupported, "this authority does not know the request")
         }

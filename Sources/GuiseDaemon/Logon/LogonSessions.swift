@@ -11,6 +11,8 @@ package struct LogonSession: Sendable, Hashable {
         case service
         /// The account's password was said.
         case password(LogonType)
+        /// A security package of that name found out who it is.
+        case package(String)
     }
 
     /// Never reused while the authority runs; the two halves are those of the logon SID.

@@ -1,28 +1,5 @@
-package import AccessControl
+import AccessControl
 import GRDB
-
-/// What a client proved: who vouches for it, and what is said of it.
-package struct ProvenClient: Sendable {
-    /// The issuer's name.
-    package let issuer: String
-    /// What is said of it: (`principal`, `alice@EXAMPLE.ORG`). One attribute may have several values.
-    package let attributes: [(name: String, value: String)]
-    /// When the proof expires, in milliseconds since 1970; nil: never.
-    package let expiry: UInt64?
-
-    package init(issuer: String, attributes: [(name: String, value: String)], expiry: UInt64?) {
-        self.issuer = issuer
-        self.attributes = attributes
-        self.expiry = expiry
-    }
-}
-
-/// Whom a client is on this machine.
-package enum MappedClient: Sendable, Hashable {
-    case account(Account, rule: Int64)
-    /// Nobody that is known: the issuer is so set.
-    case anonymous
-}
 
 /// The issuers and the mapping rules of this machine. Every question reads the database: not for the control thread,
 /// unless it is about one row.
@@ -35,7 +12,7 @@ extension AccountStore {
     ///   - identity: the realm, or the `iss` of a token.
     ///   - service: the user of the process that wants the client.
     /// - Throws: `logonFailure` when nobody knows the issuer, `accessDenied` when the service may not have its clients.
-    package func issuer(
+    func issuer(
         _ kind: Issuer.Kind, _ identity: String, for service: SID
     ) throws(Refused) -> Issuer {
         let found = try reading {
@@ -54,37 +31,40 @@ extension AccountStore {
     }
 
     /// The issuers of a kind whose clients a service may have, by name.
-    package func issuers(_ kind: Issuer.Kind, for service: SID) throws(Refused) -> [Issuer] {
+    func issuers(_ kind: Issuer.Kind, for service: SID) throws(Refused) -> [Issuer] {
         try reading { try MappingTables.issuers($0, where: "kind = ?", [kind.rawValue]) }
             .filter { $0.serves(service) }
     }
 
     /// Whom a client is that proved itself: by the rules as they are now. A rule that refuses comes before all others,
-    /// one about a value before those about names.
+    /// one about a value before those about names. Asks the name service switch: not for the control thread.
     ///
-    /// - Throws: `notMapped` when a rule refuses the client, when rules name several accounts, or when none names any and
-    ///   the issuer is not set to anonymous.
-    package func map(_ client: ProvenClient) throws(Refused) -> MappedClient {
+    /// - Parameter service: the user of the process that wants the client.
+    /// - Throws: as ``issuer(_:_:for:)``; `notMapped` when a rule refuses the client, when rules name several accounts, or
+    ///   when none names any and the issuer is not set to anonymous; `internal` when it is not known which groups the user
+    ///   is in.
+    func map(_ client: VerifiedClient, for service: SID) throws(Refused) -> MappedClient {
         let directory = directory
-        let name = client.issuer
-        let (issuer, rules) = try reading { database -> (Issuer?, [MappingRule]) in
-            guard let issuer = try MappingTables.issuers(database, where: "name = ?", [name]).first else {
-                return (nil, [])
-            }
+        let issuer = try issuer(client.kind, client.issuer, for: service)
+        let name = issuer.name
+        let rules = try reading { database -> [MappingRule] in
             let known = Set(
                 try String.fetchAll(
-                    database, sql: "SELECT DISTINCT attribute FROM mapping WHERE issuer = ?", arguments: [name]
+                    database, sql: "SELECT DISTINCT attribute FROM mapping WHERE issuer = ?",
+                    arguments: [name]
                 ).map { Array($0.utf8) })
             var rules: [MappingRule] = []
-            for (attribute, value) in client.attributes where known.contains(Array(attribute.utf8)) {
-                guard let value = MappingRule.canonical(value, attribute, issuer.kind) else { continue }
+            for claim in client.mappedClaims where known.contains(Array(claim.attribute.utf8)) {
+                let attribute = claim.attribute
+                guard let value = MappingRule.canonical(claim.value, attribute, issuer.kind) else { continue }
                 rules += try MappingTables.rules(
                     database, where: "issuer = ? AND attribute = ? AND value = ? AND match <> 2",
                     [name, attribute, value])
                 guard let (user, domain) = Self.split(value) else { continue }
                 for (user, domain) in [(value, ""), (user, domain)] {
                     // The names of accounts are looked up in any case, and compared as they are.
-                    guard let account = directory.account(named: user), account.name.utf8.elementsEqual(user.utf8)
+                    guard let account = directory.account(named: user),
+                        account.name.utf8.elementsEqual(user.utf8)
                     else { continue }
                     rules += try MappingTables.rules(
                         database,
@@ -92,10 +72,7 @@ extension AccountStore {
                         [name, attribute, domain, account.sid.description])
                 }
             }
-            return (issuer, rules)
-        }
-        guard let issuer else {
-            throw Refused(.logonFailure, "\(quoted(name)) is no issuer that this machine trusts")
+            return rules
         }
         var exact: [SID: Int64] = [:]
         var byName: [SID: Int64] = [:]
@@ -116,7 +93,9 @@ extension AccountStore {
                     + found.values.sorted().map(String.init).joined(separator: ", "))
         }
         if let (sid, rule) = found.first, let account = directory.account(sid: sid) {
-            return .account(account, rule: rule)
+            do throws(LogonError) {
+                return .account(account, try NominalLogon.credentials(of: account, directory), rule: rule)
+            } catch { throw Refused(error) }
         }
         guard issuer.unmapped == .anonymous else {
             throw Refused(
@@ -128,7 +107,7 @@ extension AccountStore {
     }
 
     /// Whether the rule is still there. One row: also for the control thread.
-    package func hasMapping(_ id: Int64) throws(Refused) -> Bool {
+    func hasMapping(_ id: Int64) throws(Refused) -> Bool {
         try reading {
             try Bool.fetchOne($0, sql: "SELECT EXISTS (SELECT 1 FROM mapping WHERE id = ?)", arguments: [id])
         } == true
@@ -187,7 +166,8 @@ extension AccountStore {
         _ issuerName: String, _ attribute: String, _ matches: [MappingRule.Match]
     ) throws(AccountError) -> [MappingRule] {
         try writing { database in
-            guard let issuer = try MappingTables.issuers(database, where: "name = ?", [issuerName]).first else {
+            guard let issuer = try MappingTables.issuers(database, where: "name = ?", [issuerName]).first
+            else {
                 throw AccountError.unknownIssuer(name: issuerName)
             }
             let count = try Int.fetchOne(database, sql: "SELECT count(*) FROM mapping") ?? 0
@@ -227,7 +207,9 @@ extension AccountStore {
 
     private static func validate(_ issuer: Issuer) throws(AccountError) {
         func require(_ condition: Bool, _ rule: String) throws(AccountError) {
-            guard condition else { throw .invalidMapping(what: "the issuer \(quoted(issuer.name))", rule: rule) }
+            guard condition else {
+                throw .invalidMapping(what: "the issuer \(quoted(issuer.name))", rule: rule)
+            }
         }
         func isText(_ text: String) -> Bool {
             (1...MappingRule.longestText).contains(text.utf8.count)
@@ -283,7 +265,8 @@ extension AccountStore {
             }
             if issuer.kind == .kerberos {
                 guard value.utf8.count > issuer.identity.utf8.count + 1,
-                    value.utf8.suffix(issuer.identity.utf8.count + 1).elementsEqual("@\(issuer.identity)".utf8)
+                    value.utf8.suffix(issuer.identity.utf8.count + 1).elementsEqual(
+                        "@\(issuer.identity)".utf8)
                 else { throw invalid("a principal of this issuer ends with @\(issuer.identity)") }
             }
             return value
@@ -299,10 +282,12 @@ extension AccountStore {
                 }
                 return .name(domain: issuer.identity, account: account)
             case (.certificate, "email"), (.certificate, "upn"):
-                guard !domain.isEmpty, let whole = MappingRule.canonical("a@" + domain, attribute, issuer.kind)
+                guard !domain.isEmpty,
+                    let whole = MappingRule.canonical("a@" + domain, attribute, issuer.kind)
                 else { throw invalid("say the domain of the names: others have users of the same name") }
                 return .name(domain: String(whole.dropFirst(2)), account: account)
-            case (.certificate, _): throw invalid("names are compared with email, upn, and principals and claims")
+            case (.certificate, _):
+                throw invalid("names are compared with email, upn, and principals and claims")
             case (.jwt, _):
                 guard domain.isEmpty || MappingRule.canonical(domain, attribute, issuer.kind) != nil,
                     !domain.utf8.contains(UInt8(ascii: "@"))

@@ -1,4 +1,5 @@
 import AccessControl
+import Foundation
 import GRDB
 
 /// Issuers and mapping rules in the database.
@@ -42,7 +43,9 @@ enum MappingTables {
     private enum ListKind: Int { case audience = 1, algorithm = 2 }
 
     /// Every issuer, by name; anything that this Guise could not have written is damage.
-    static func issuers(_ database: Database, where condition: String = "1", _ arguments: StatementArguments = [])
+    static func issuers(
+        _ database: Database, where condition: String = "1", _ arguments: StatementArguments = []
+    )
         throws -> [Issuer]
     {
         try Row.fetchAll(
@@ -86,7 +89,8 @@ enum MappingTables {
                 INSERT INTO issuer (name, kind, identity, keys, unmapped, any_service) VALUES (?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
-                issuer.name, issuer.kind.rawValue, issuer.identity, Data(issuer.keys), issuer.unmapped.rawValue,
+                issuer.name, issuer.kind.rawValue, issuer.identity, Data(issuer.keys),
+                issuer.unmapped.rawValue,
                 issuer.isForAnyService,
             ])
         for (kind, values) in [(ListKind.audience, issuer.audiences), (.algorithm, issuer.algorithms)] {

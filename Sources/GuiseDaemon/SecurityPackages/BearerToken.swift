@@ -1,3 +1,5 @@
+import GuiseProtocol
+
 /// A signed JWT (RFC 7519) in its compact form (RFC 7515), read and not yet believed.
 ///
 /// Only what the header and the claims must not be mistaken for is decided here; keys and signatures are jwt-kit's.
@@ -7,7 +9,7 @@ struct BearerToken: Sendable {
     /// By how many seconds the issuer's clock may be ahead of ours.
     static let clockSkew = 60.0
 
-    let text: String
+    let bytes: [UInt8]
     /// `alg` and `kid` of the header. By the latter the key is found, by nothing else that the token brings.
     let algorithm: String
     let keyID: String
@@ -16,12 +18,12 @@ struct BearerToken: Sendable {
     private let claims: JSONValue
 
     /// - Throws: `logonFailure` when it is no token that could be right.
-    init(_ text: String) throws(Refused) {
+    init(_ bytes: [UInt8]) throws(Refused) {
         func refusal(_ rule: String) -> Refused { Refused(.logonFailure, "the token is refused: \(rule)") }
-        guard text.utf8.count <= Self.largestSize else {
+        guard bytes.count <= Self.largestSize else {
             throw refusal("it has more than \(Self.largestSize) bytes")
         }
-        let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        let parts = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard parts.count == 3, let header = base64URLDecoded(parts[0]),
             let payload = base64URLDecoded(parts[1]), let signature = base64URLDecoded(parts[2])
         else { throw refusal("it is no JWS in compact form") }
@@ -42,14 +44,14 @@ struct BearerToken: Sendable {
             throw refusal("it is not signed by a public key's algorithm, but \(quoted(algorithm))")
         }
         guard let issuer = claims["iss"]?.string else { throw refusal("it does not say its issuer (iss)") }
-        (self.text, self.algorithm, self.keyID, self.issuer) = (text, algorithm, keyID, issuer)
+        (self.bytes, self.algorithm, self.keyID, self.issuer) = (bytes, algorithm, keyID, issuer)
     }
 
     /// What is said of the client, once the signature was found to be the issuer's.
     ///
     /// - Parameter now: in seconds since 1970.
     /// - Throws: `logonFailure` when it is for somebody else, has expired or is not valid yet.
-    func proven(by issuer: Issuer, now: Double) throws(Refused) -> ProvenClient {
+    func client(of issuer: Issuer, now: Double) throws(Refused) -> VerifiedClient {
         func refusal(_ rule: String) -> Refused {
             Refused(.logonFailure, "the token of \(quoted(issuer.name)) is refused: \(rule)")
         }
@@ -61,7 +63,9 @@ struct BearerToken: Sendable {
             guard audiences.count == several.count else { throw refusal("its audience (aud) is malformed") }
         default: throw refusal("it does not say for whom it is (aud)")
         }
-        guard audiences.contains(where: { said in issuer.audiences.contains { $0.utf8.elementsEqual(said.utf8) } })
+        guard
+            audiences.contains(where: { said in issuer.audiences.contains { $0.utf8.elementsEqual(said.utf8) }
+                })
         else { throw refusal("it is for somebody else (aud)") }
         guard let expiry = claims["exp"]?.number, (0..<253_402_300_800).contains(expiry) else {
             throw refusal("it does not say when it expires (exp)")
@@ -75,10 +79,18 @@ struct BearerToken: Sendable {
         guard case .object(let members) = claims else { throw refusal("its claims are no object") }
         // Who may choose the address would choose whom to be.
         let isVerified = claims["email_verified"] == .bool(true)
-        let attributes = members.compactMap { member -> (name: String, value: String)? in
+        let said = members.compactMap { member -> VerifiedClient.Claim? in
             guard let value = member.value.string, member.name != "email" || isVerified else { return nil }
-            return (member.name, value)
+            return VerifiedClient.Claim(attribute: member.name, value: value)
         }
-        return ProvenClient(issuer: issuer.name, attributes: attributes, expiry: UInt64(expiry * 1000))
+        let subject = claims["sub"]?.string ?? ""
+        return VerifiedClient(
+            kind: .jwt, issuer: issuer.identity, name: subject,
+            attributes: .with {
+                $0.package = SecurityPackageName.jwt
+                $0.client = subject
+                $0.level = .impersonation
+                $0.expiry = UInt64(expiry * 1000)
+            }, claims: said)
     }
 }

@@ -1,3 +1,5 @@
+import GuiseProtocol
+
 #if TLS
     import Foundation
     import SwiftASN1
@@ -10,6 +12,25 @@ enum ClientCertificates {
     static let largestCount = 8
     static let largestSize = 32 * 1024
 
+    /// The certificates of a token: each DER, after its length in three bytes, as TLS has them (RFC 5246, 7.4.2).
+    static func chain(in token: [UInt8]) throws(Refused) -> [[UInt8]] {
+        var chain: [[UInt8]] = []
+        var rest = token[...]
+        while !rest.isEmpty {
+            let length = rest.prefix(3).reduce(0) { $0 << 8 | Int($1) }
+            guard rest.count >= 3 + length, length > 0, chain.count < largestCount, token.count <= largestSize
+            else {
+                throw Refused(
+                    .logonFailure,
+                    "the certificates are refused: there are more than \(largestCount), they have more than"
+                        + " \(largestSize) bytes, or they are cut off")
+            }
+            chain.append(Array(rest.dropFirst(3).prefix(length)))
+            rest = rest.dropFirst(3 + length)
+        }
+        return chain
+    }
+
     #if TLS
         /// - Throws: `badRequest` unless the file has certificates of certification authorities (PEM).
         static func check(_ file: [UInt8]) throws(Refused) {
@@ -18,7 +39,8 @@ enum ClientCertificates {
                 guard case .isCertificateAuthority = constraints else {
                     throw Refused(
                         .badRequest,
-                        "the certificate of \(quoted("\(certificate.subject)")) is no certification authority's")
+                        "the certificate of \(quoted("\(certificate.subject)")) is no certification authority's"
+                    )
                 }
             }
         }
@@ -27,7 +49,9 @@ enum ClientCertificates {
             do {
                 let documents = try PEMDocument.parseMultiple(
                     pemString: String(decoding: file, as: UTF8.self))
-                guard (1...largestCount).contains(documents.count) else { throw ASN1Error.invalidPEMDocument(reason: "") }
+                guard (1...largestCount).contains(documents.count) else {
+                    throw ASN1Error.invalidPEMDocument(reason: "")
+                }
                 return try documents.map { try Certificate(pemDocument: $0) }
             } catch {
                 throw Refused(
@@ -41,11 +65,11 @@ enum ClientCertificates {
         ///   - chain: DER, the client's first.
         ///   - issuers: those that the service may have clients of.
         /// - Throws: `logonFailure`.
-        static func verify(_ chain: [[UInt8]], by issuers: [Issuer]) throws(Refused) -> ProvenClient {
-            func refusal(_ rule: String) -> Refused { Refused(.logonFailure, "the certificate is refused: \(rule)") }
-            guard (1...largestCount).contains(chain.count),
-                chain.reduce(0, { $0 + $1.count }) <= largestSize
-            else { throw refusal("the chain has not 1 to \(largestCount) certificates, or is too long") }
+        static func verify(_ chain: [[UInt8]], by issuers: [Issuer]) throws(Refused) -> VerifiedClient {
+            func refusal(_ rule: String) -> Refused {
+                Refused(.logonFailure, "the certificate is refused: \(rule)")
+            }
+            guard !chain.isEmpty else { throw refusal("there is none") }
             let certificates: [Certificate]
             do { certificates = try chain.map { try Certificate(derEncoded: $0) } } catch {
                 throw refusal("it is malformed")
@@ -65,9 +89,15 @@ enum ClientCertificates {
                 case .validCertificate(let chain):
                     // No certificate of the chain outlives another one that it was believed for.
                     let end = chain.map(\.notValidAfter).min() ?? leaf.notValidAfter
-                    return ProvenClient(
-                        issuer: issuer.name, attributes: try attributes(of: leaf),
-                        expiry: UInt64(max(0, end.timeIntervalSince1970) * 1000))
+                    let subject = leaf.subject.description
+                    return VerifiedClient(
+                        kind: .certificate, issuer: issuer.identity, name: subject,
+                        attributes: .with {
+                            $0.package = SecurityPackageName.tls
+                            $0.client = subject
+                            $0.level = .impersonation
+                            $0.expiry = UInt64(max(0, end.timeIntervalSince1970) * 1000)
+                        }, claims: try claims(of: leaf))
                 case .couldNotValidate(let failures):
                     reasons += failures.map { "\(issuer.name): \($0.policyFailureReason)" }
                 case nil: break
@@ -80,27 +110,29 @@ enum ClientCertificates {
         }
 
         /// What a certificate says of its subject.
-        private static func attributes(of certificate: Certificate) throws(Refused) -> [(name: String, value: String)] {
+        private static func claims(of certificate: Certificate) throws(Refused) -> [VerifiedClient.Claim] {
             let names: SubjectAlternativeNames?
             do { names = try certificate.extensions.subjectAlternativeNames } catch {
                 throw Refused(.logonFailure, "the certificate is refused: its names are malformed")
             }
-            var attributes = [("subject", certificate.subject.description)]
-            attributes.append(
-                ("serial", certificate.serialNumber.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()))
+            let serial = certificate.serialNumber.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
+            var claims = [
+                VerifiedClient.Claim(attribute: "subject", value: certificate.subject.description),
+                VerifiedClient.Claim(attribute: "serial", value: serial.joined()),
+            ]
             for name in names ?? .init() {
                 switch name {
-                case .rfc822Name(let name): attributes.append(("email", name))
-                case .dnsName(let name): attributes.append(("dns", name))
-                case .uniformResourceIdentifier(let name): attributes.append(("uri", name))
+                case .rfc822Name(let name): claims.append(.init(attribute: "email", value: name))
+                case .dnsName(let name): claims.append(.init(attribute: "dns", value: name))
+                case .uniformResourceIdentifier(let name): claims.append(.init(attribute: "uri", value: name))
                 case .otherName(let other) where other.typeID == userPrincipalName:
                     if let value = other.value, let text = try? ASN1UTF8String(asn1Any: value) {
-                        attributes.append(("upn", String(text)))
+                        claims.append(.init(attribute: "upn", value: String(text)))
                     }
                 default: break
                 }
             }
-            return attributes.map { (name: $0.0, value: $0.1) }
+            return claims
         }
 
         /// szOID_NT_PRINCIPAL_NAME of wincrypt.h.
@@ -124,7 +156,8 @@ enum ClientCertificates {
                     } catch { return .failsToMeetPolicy(reason: "an extension is malformed") }
                     if index == 0 {
                         guard let usage, usage.contains(.clientAuth) else {
-                            return .failsToMeetPolicy(reason: "it is not for clients (extended key usage clientAuth)")
+                            return .failsToMeetPolicy(
+                                reason: "it is not for clients (extended key usage clientAuth)")
                         }
                         if case .isCertificateAuthority = constraints {
                             return .failsToMeetPolicy(reason: "it is a certification authority's own")
@@ -150,7 +183,7 @@ enum ClientCertificates {
 
         static func check(_ file: [UInt8]) throws(Refused) { throw missing }
 
-        static func verify(_ chain: [[UInt8]], by issuers: [Issuer]) throws(Refused) -> ProvenClient {
+        static func verify(_ chain: [[UInt8]], by issuers: [Issuer]) throws(Refused) -> VerifiedClient {
             throw missing
         }
     #endif

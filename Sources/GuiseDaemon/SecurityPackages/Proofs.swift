@@ -6,6 +6,12 @@ import Synchronization
     import JWTKit
 #endif
 
+/// The security packages that the authority does the work of itself.
+enum SecurityPackageName {
+    static let jwt = "JWT"
+    static let tls = "TLS"
+}
+
 /// What clients prove themselves by that the authority checks itself. Takes its time: for workers.
 enum Proofs {
     /// Says that a file of keys is none that could be used.
@@ -52,7 +58,8 @@ enum BearerKeys {
             }
             var names: Set<[UInt8]> = []
             for key in keys {
-                guard let name = key["kid"]?.string, !name.isEmpty, names.insert(Array(name.utf8)).inserted else {
+                guard let name = key["kid"]?.string, !name.isEmpty, names.insert(Array(name.utf8)).inserted
+                else {
                     throw refusal("a key has no `kid`, or that of another one")
                 }
                 guard key["d"] == nil, key["k"] == nil, key["kty"] != .string("oct") else {
@@ -92,7 +99,7 @@ enum BearerKeys {
                 do {
                     // One key alone: jwt-kit takes another one where it does not find a token's.
                     let keys = try await JWTKeyCollection().add(jwk: key)
-                    _ = try await keys.verify(token.text, as: AnyClaims.self)
+                    _ = try await keys.verify(token.bytes, as: AnyClaims.self)
                     return true
                 } catch { return false }
             }
