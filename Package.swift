@@ -27,6 +27,9 @@ let tls: [Target.Dependency] = ["NIOSSL"].map {
     .product(name: $0, package: "swift-nio-ssl", condition: .when(traits: ["TLS"]))
 }
 
+// GSSAPI, where the trait Kerberos asks for it.
+let gssapi: [Target.Dependency] = [.target(name: "CGSSAPI", condition: .when(traits: ["Kerberos"]))]
+
 // Fuzz targets are built by scripts/fuzz alone: they take the sanitizer's flags.
 let fuzzers: [Target] =
     Context.environment["GUISE_CONTROL_FUZZ"] == nil
@@ -46,9 +49,11 @@ let package = Package(
         .library(name: "Guise", targets: ["Guise"]),
         .library(name: "GuiseDDE", targets: ["GuiseDDE"]),
         .library(name: "GuiseHummingbird", targets: ["GuiseHummingbird"]),
+        .library(name: "GuiseKerberos", targets: ["GuiseKerberos"]),
         .library(name: "GuiseNIO", targets: ["GuiseNIO"]),
         .executable(name: "guised", targets: ["guised"]),
         .executable(name: "guise", targets: ["guise"]),
+        .executable(name: "guise-gss", targets: ["guise-gss"]),
         .executable(name: "idn", targets: ["idn"]),
         .executable(name: "sd", targets: ["sd"]),
     ],
@@ -62,6 +67,9 @@ let package = Package(
         .trait(
             name: "TLS", description: "the authority, and GuiseNIO, know clients by their certificates",
             enabledTraits: ["NIO"]),
+        .trait(
+            name: "Kerberos",
+            description: "GuiseKerberos: clients proven by Kerberos and Negotiate; takes libkrb5-dev"),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -110,6 +118,21 @@ let package = Package(
         .target(
             name: "GuiseHummingbird",
             dependencies: ["AccessControl", "Guise", "GuiseNIO"] + nio + hummingbird + tls,
+            swiftSettings: strict),
+        // The system's GSSAPI library, MIT Kerberos; empty without the trait.
+        .target(
+            name: "CGSSAPI",
+            cSettings: [.define("GUISE_KERBEROS", .when(traits: ["Kerberos"]))],
+            linkerSettings: ["gssapi_krb5", "krb5"].map {
+                .linkedLibrary($0, .when(traits: ["Kerberos"]))
+            }),
+        .target(
+            name: "GuiseKerberos",
+            dependencies: ["AccessControl", "Guise"] + gssapi,
+            swiftSettings: strict),
+        .executableTarget(
+            name: "guise-gss",
+            dependencies: ["GuiseProtocol"] + gssapi,
             swiftSettings: strict),
         .target(
             name: "GuiseDaemon",

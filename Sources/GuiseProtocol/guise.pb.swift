@@ -2851,6 +2851,169 @@ package nonisolated struct WireKeytabSet: Sendable {
   package init() {}
 }
 
+/// What the authority asks of guise-gss, the process that judges the tokens of one service: that reads what strangers
+/// made, so it is a process of its own with few rights. Numbers of contexts and credentials are the authority's.
+package nonisolated struct WireGssRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var id: UInt64 = 0
+
+  package var body: WireGssRequest.OneOf_Body? = nil
+
+  package var accept: WireGssAccept {
+    get {
+      if case .accept(let v)? = body {return v}
+      return WireGssAccept()
+    }
+    set {body = .accept(newValue)}
+  }
+
+  package var initiate: WireGssInitiate {
+    get {
+      if case .initiate(let v)? = body {return v}
+      return WireGssInitiate()
+    }
+    set {body = .initiate(newValue)}
+  }
+
+  package var transition: WireGssTransition {
+    get {
+      if case .transition(let v)? = body {return v}
+      return WireGssTransition()
+    }
+    set {body = .transition(newValue)}
+  }
+
+  /// answered by nothing
+  package var endContext: UInt64 {
+    get {
+      if case .endContext(let v)? = body {return v}
+      return 0
+    }
+    set {body = .endContext(newValue)}
+  }
+
+  /// answered by nothing
+  package var endCredentials: UInt64 {
+    get {
+      if case .endCredentials(let v)? = body {return v}
+      return 0
+    }
+    set {body = .endCredentials(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Body: Equatable, Sendable {
+    case accept(WireGssAccept)
+    case initiate(WireGssInitiate)
+    case transition(WireGssTransition)
+    /// answered by nothing
+    case endContext(UInt64)
+    /// answered by nothing
+    case endCredentials(UInt64)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct WireGssAccept: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var context: UInt64 = 0
+
+  /// SPNEGO
+  package var negotiate: Bool = false
+
+  package var token: Data = Data()
+
+  /// keep what was delegated by this number
+  package var credentials: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireGssInitiate: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var context: UInt64 = 0
+
+  package var credentials: UInt64 = 0
+
+  package var negotiate: Bool = false
+
+  package var target: String = String()
+
+  package var flags: UInt32 = 0
+
+  package var token: Data = Data()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireGssTransition: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var client: String = String()
+
+  /// keep what was delegated by this number
+  package var credentials: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireGssResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 0: the worker is ready
+  package var id: UInt64 = 0
+
+  /// what GSSAPI says; empty: it went well
+  package var failure: String = String()
+
+  package var finished: Bool = false
+
+  package var token: Data = Data()
+
+  package var flags: UInt32 = 0
+
+  /// seconds; all ones: for good
+  package var lifetime: UInt32 = 0
+
+  package var client: String = String()
+
+  /// without the realm
+  package var name: String = String()
+
+  package var realm: String = String()
+
+  package var target: String = String()
+
+  /// credentials are kept
+  package var delegated: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "guise.v1"
@@ -7526,6 +7689,334 @@ nonisolated extension WireKeytabSet: SwiftProtobuf.Message, SwiftProtobuf._Messa
   package static func ==(lhs: WireKeytabSet, rhs: WireKeytabSet) -> Bool {
     if lhs.account != rhs.account {return false}
     if lhs.delegate != rhs.delegate {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireGssRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GssRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}accept\0\u{1}initiate\0\u{1}transition\0\u{3}end_context\0\u{3}end_credentials\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.id) }()
+      case 2: try {
+        var v: WireGssAccept?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .accept(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .accept(v)
+        }
+      }()
+      case 3: try {
+        var v: WireGssInitiate?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .initiate(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .initiate(v)
+        }
+      }()
+      case 4: try {
+        var v: WireGssTransition?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .transition(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .transition(v)
+        }
+      }()
+      case 5: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.body != nil {try decoder.handleConflictingOneOf()}
+          self.body = .endContext(v)
+        }
+      }()
+      case 6: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.body != nil {try decoder.handleConflictingOneOf()}
+          self.body = .endCredentials(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.id != 0 {
+      try visitor.visitSingularUInt64Field(value: self.id, fieldNumber: 1)
+    }
+    switch self.body {
+    case .accept?: try {
+      guard case .accept(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case .initiate?: try {
+      guard case .initiate(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    }()
+    case .transition?: try {
+      guard case .transition(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case .endContext?: try {
+      guard case .endContext(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 5)
+    }()
+    case .endCredentials?: try {
+      guard case .endCredentials(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 6)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireGssRequest, rhs: WireGssRequest) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.body != rhs.body {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireGssAccept: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GssAccept"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}context\0\u{1}negotiate\0\u{1}token\0\u{1}credentials\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.context) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.negotiate) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.token) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.credentials) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.context != 0 {
+      try visitor.visitSingularUInt64Field(value: self.context, fieldNumber: 1)
+    }
+    if self.negotiate != false {
+      try visitor.visitSingularBoolField(value: self.negotiate, fieldNumber: 2)
+    }
+    if !self.token.isEmpty {
+      try visitor.visitSingularBytesField(value: self.token, fieldNumber: 3)
+    }
+    if self.credentials != 0 {
+      try visitor.visitSingularUInt64Field(value: self.credentials, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireGssAccept, rhs: WireGssAccept) -> Bool {
+    if lhs.context != rhs.context {return false}
+    if lhs.negotiate != rhs.negotiate {return false}
+    if lhs.token != rhs.token {return false}
+    if lhs.credentials != rhs.credentials {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireGssInitiate: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GssInitiate"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}context\0\u{1}credentials\0\u{1}negotiate\0\u{1}target\0\u{1}flags\0\u{1}token\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.context) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.credentials) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.negotiate) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.target) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.flags) }()
+      case 6: try { try decoder.decodeSingularBytesField(value: &self.token) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.context != 0 {
+      try visitor.visitSingularUInt64Field(value: self.context, fieldNumber: 1)
+    }
+    if self.credentials != 0 {
+      try visitor.visitSingularUInt64Field(value: self.credentials, fieldNumber: 2)
+    }
+    if self.negotiate != false {
+      try visitor.visitSingularBoolField(value: self.negotiate, fieldNumber: 3)
+    }
+    if !self.target.isEmpty {
+      try visitor.visitSingularStringField(value: self.target, fieldNumber: 4)
+    }
+    if self.flags != 0 {
+      try visitor.visitSingularUInt32Field(value: self.flags, fieldNumber: 5)
+    }
+    if !self.token.isEmpty {
+      try visitor.visitSingularBytesField(value: self.token, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireGssInitiate, rhs: WireGssInitiate) -> Bool {
+    if lhs.context != rhs.context {return false}
+    if lhs.credentials != rhs.credentials {return false}
+    if lhs.negotiate != rhs.negotiate {return false}
+    if lhs.target != rhs.target {return false}
+    if lhs.flags != rhs.flags {return false}
+    if lhs.token != rhs.token {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireGssTransition: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GssTransition"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}client\0\u{1}credentials\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.client) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.credentials) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.client.isEmpty {
+      try visitor.visitSingularStringField(value: self.client, fieldNumber: 1)
+    }
+    if self.credentials != 0 {
+      try visitor.visitSingularUInt64Field(value: self.credentials, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireGssTransition, rhs: WireGssTransition) -> Bool {
+    if lhs.client != rhs.client {return false}
+    if lhs.credentials != rhs.credentials {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireGssResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GssResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}failure\0\u{1}finished\0\u{1}token\0\u{1}flags\0\u{1}lifetime\0\u{1}client\0\u{1}name\0\u{1}realm\0\u{1}target\0\u{1}delegated\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.failure) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.finished) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.token) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.flags) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.lifetime) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.client) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 9: try { try decoder.decodeSingularStringField(value: &self.realm) }()
+      case 10: try { try decoder.decodeSingularStringField(value: &self.target) }()
+      case 11: try { try decoder.decodeSingularBoolField(value: &self.delegated) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.id != 0 {
+      try visitor.visitSingularUInt64Field(value: self.id, fieldNumber: 1)
+    }
+    if !self.failure.isEmpty {
+      try visitor.visitSingularStringField(value: self.failure, fieldNumber: 2)
+    }
+    if self.finished != false {
+      try visitor.visitSingularBoolField(value: self.finished, fieldNumber: 3)
+    }
+    if !self.token.isEmpty {
+      try visitor.visitSingularBytesField(value: self.token, fieldNumber: 4)
+    }
+    if self.flags != 0 {
+      try visitor.visitSingularUInt32Field(value: self.flags, fieldNumber: 5)
+    }
+    if self.lifetime != 0 {
+      try visitor.visitSingularUInt32Field(value: self.lifetime, fieldNumber: 6)
+    }
+    if !self.client.isEmpty {
+      try visitor.visitSingularStringField(value: self.client, fieldNumber: 7)
+    }
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 8)
+    }
+    if !self.realm.isEmpty {
+      try visitor.visitSingularStringField(value: self.realm, fieldNumber: 9)
+    }
+    if !self.target.isEmpty {
+      try visitor.visitSingularStringField(value: self.target, fieldNumber: 10)
+    }
+    if self.delegated != false {
+      try visitor.visitSingularBoolField(value: self.delegated, fieldNumber: 11)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireGssResponse, rhs: WireGssResponse) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.failure != rhs.failure {return false}
+    if lhs.finished != rhs.finished {return false}
+    if lhs.token != rhs.token {return false}
+    if lhs.flags != rhs.flags {return false}
+    if lhs.lifetime != rhs.lifetime {return false}
+    if lhs.client != rhs.client {return false}
+    if lhs.name != rhs.name {return false}
+    if lhs.realm != rhs.realm {return false}
+    if lhs.target != rhs.target {return false}
+    if lhs.delegated != rhs.delegated {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

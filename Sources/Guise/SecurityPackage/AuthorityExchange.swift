@@ -48,4 +48,17 @@ package final class AuthorityExchange: SecurityExchange {
                 accepted: stepped.captured, by: client, SecurityContext.Attributes(stepped.attributes)),
             reply: reply)
     }
+
+    /// Instead of any step: the context of somebody who is not here.
+    package func transition(to principal: String) throws(GuiseError) -> SecurityContext {
+        let request = WireSecurityTransition.with {
+            $0.package = package
+            $0.client = principal
+        }
+        guard case .securityStepped(let stepped) = try client.call(.securityTransition(request)),
+            stepped.hasCaptured
+        else { throw .authorityFailed("the authority's answer to a protocol transition makes no sense") }
+        return SecurityContext(
+            accepted: stepped.captured, by: client, SecurityContext.Attributes(stepped.attributes))
+    }
 }

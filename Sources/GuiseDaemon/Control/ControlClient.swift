@@ -21,6 +21,8 @@ final class ControlClient {
     var captures: [UInt64: Captured] = [:]
     /// Of captures that came by a pipe: the server whose instance the client has.
     var instances: [UInt64: PipeServer] = [:]
+    /// What a security package has under way, in one conversation at a time.
+    var exchange: GSSContext?
     /// Whether an answer is being worked on elsewhere.
     var isBusy = false
     private var lastCapture: UInt64 = 0

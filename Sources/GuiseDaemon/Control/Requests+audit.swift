@@ -144,6 +144,9 @@ extension WireRequest.OneOf_Body {
                         ("leave", request.leave),
                     ])
             )
+        case .keytabSet(let request):
+            let words = request.delegate ? ["for delegation"] : []
+            return (.accountChanged, Self.joined(["set the keytab of \(request.account)"] + words, []))
         case .rootAdd(let request):
             let words = ["add"] + (request.adopt ? ["adopt"] : [])
             return (.rootChanged, Self.joined(words, [("descriptor", [request.sddl].filter { !$0.isEmpty })]))

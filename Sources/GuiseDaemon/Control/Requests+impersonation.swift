@@ -237,7 +237,10 @@ extension Requests {
     /// Takes back the handles of a capture, and ends the session of a logon.
     func release(_ captured: ControlClient.Captured) {
         captured.attachment?.close(captured.handles.values.map(\.number))
-        if let logon = captured.logon { context.sessions.end(logon.id) }
+        if let logon = captured.logon {
+            context.sessions.end(logon.id)
+            delegations[logon.id] = nil
+        }
     }
 
     func capturedToken(

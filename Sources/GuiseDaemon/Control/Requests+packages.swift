@@ -8,28 +8,11 @@ extension Requests {
         if let proof = ForwardedProof(request.package, [UInt8](request.token)) {
             return try logOn(proof, client)
         }
-        throw Refused(.unsupported, "this authority has no security package \(quoted(request.package))")
-    }
-
-    func securityInitiate(
-        _ request: WireSecurityInitiate, _ client: ControlClient
-    ) throws(Refused) -> Answer {
-        throw Refused(.unsupported, "this authority has no security package \(quoted(request.package))")
+        return try accept(request, client)
     }
 
     func securityEnd(_ request: WireSecurityEnd, _ client: ControlClient) -> WireResponse.OneOf_Body {
-        .done(.init())
-    }
-
-    func securityTransition(
-        _ request: WireSecurityTransition, _ client: ControlClient
-    ) throws(Refused) -> Answer {
-        throw Refused(.unsupported, "this authority has no security package \(quoted(request.package))")
-    }
-
-    func setKeytab(
-        _ request: WireKeytabSet, _ descriptor: Int32?, _ client: ControlClient
-    ) throws(Refused) -> Answer {
-        throw Refused(.unsupported, "this authority takes no keytabs")
+        if client.exchange?.number == request.context { client.exchange = nil }
+        return .done(.init())
     }
 }

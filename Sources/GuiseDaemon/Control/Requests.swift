@@ -40,6 +40,9 @@ final class Requests {
     let context: MediationContext
     let roots: RootRequests
     let pipes: NamedPipes
+    let kerberos: GSSProcesses
+    /// By logon session: what its user delegated.
+    var delegations: [UInt64: Delegation] = [:]
     /// The connections by which processes are attached, by the processes' identities.
     var attached: [UInt64: ControlClient] = [:]
     let startTime = WallClock.milliseconds
@@ -56,6 +59,7 @@ final class Requests {
         capture = try PeerCapture(registrations: registrations, tokens: tokens, processes: context.processes)
         roots = RootRequests(accounts: accounts, roots: context.roots)
         pipes = try NamedPipes()
+        kerberos = GSSProcesses(state: accounts.statePath, log: log)
         roots.openAll(audit, log)
     }
 
@@ -84,7 +88,14 @@ final class Requests {
                 try accountRequests.answer(request, fromAdministrator: isAdministrator)
             }
         case .accountRemove(let request):
-            return .now(try accountRequests.answer(request, fromAdministrator: isAdministrator(client)))
+            let account = accounts.account(named: request.name)
+            let body = try accountRequests.answer(request, fromAdministrator: isAdministrator(client))
+            // A service that is added by the same name later has the same SID.
+            guard let sid = account?.sid else { return .now(body) }
+            return .later { [kerberos] _ throws(Refused) in
+                try kerberos.set(nil, of: sid)
+                return body
+            }
         case .accountList(let request):
             return .now(try accountRequests.answer(request, fromAdministrator: isAdministrator(client)))
         case .accountChange(let request):
@@ -146,10 +157,10 @@ final class Requests {
         case .mappingRemove(let request): return try removeMapping(request, client)
         case .mappingList(let request): return try listMappings(request, client)
         case .securityStep(let request): return try securityStep(request, client)
-        case .securityInitiate(let request): return try securityInitiate(request, client)
+        case .securityInitiate(let request): return try initiate(request, client)
         case .securityEnd(let request): return .now(securityEnd(request, client))
-        case .securityTransition(let request): return try securityTransition(request, client)
-        case .keytabSet(let request): return try setKeytab(request, descriptor, client)
+        case .securityTransition(let request): return try transition(request, client)
+        case .keytabSet(let request): return try set(request, keytab: descriptor, client)
         case nil:
             throw Refused(.unsupported, "this authority does not know the request")
         }
