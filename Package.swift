@@ -214,7 +214,9 @@ let package = Package(
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .executableTarget(
             name: "guise-test-service",
-            dependencies: ["AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseDDE", "GuiseProtocol"],
+            dependencies: [
+                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseDDE", "GuiseKerberos", "GuiseProtocol",
+            ],
             path: "Tests/TestService", swiftSettings: strict),
         .executableTarget(
             name: "guise-test-adapters",
@@ -223,8 +225,8 @@ let package = Package(
         .testTarget(
             name: "GuiseTests",
             dependencies: [
-                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "guise", "guised", "idn",
-                "sd",
+                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "guise", "guise-gss", "guised",
+                "idn", "sd",
                 "guise-example-files", "guise-example-client", "guise-example-nio", "guise-example-web",
                 "guise-test-adapters", "guise-test-service",
             ],

@@ -48,7 +48,9 @@ package final class SecretInput {
             guise_wipe(memory.baseAddress, memory.count)
             memory.deallocate()
         }
-        func failure(_ error: Int32) -> ToolError { ToolError("\(visible(path)): \(String(cString: strerror(error)))") }
+        func failure(_ error: Int32) -> ToolError {
+            ToolError("\(visible(path)): \(String(cString: strerror(error)))")
+        }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure(errno) }
         defer { close(descriptor) }

@@ -58,7 +58,6 @@
 
         /// Serves until the authority is gone.
         func run() -> Never {
-            send(WireGssResponse())
             while true {
                 let request: WireGssRequest
                 do throws(ControlPacket.Failure) {
@@ -140,7 +139,8 @@
                 var delegated: UnsafeMutableRawPointer?
                 request.token.withUnsafeBytes { token in
                     guise_gss_accept(
-                        &context.pointer, own.pointer, token.bindMemory(to: UInt8.self).baseAddress, token.count,
+                        &context.pointer, own.pointer, token.bindMemory(to: UInt8.self).baseAddress,
+                        token.count,
                         &delegated, &outcome)
                 }
                 keep(delegated, request.credentials, outcome)
@@ -157,7 +157,8 @@
             with(&response) { outcome in
                 request.token.withUnsafeBytes { token in
                     guise_gss_initiate(
-                        &context.pointer, credentials.pointer, request.target, request.negotiate, request.flags,
+                        &context.pointer, credentials.pointer, request.target, request.negotiate,
+                        request.flags,
                         token.bindMemory(to: UInt8.self).baseAddress, token.count, &outcome)
                 }
             }

@@ -213,7 +213,8 @@ extension Requests {
             } catch {
                 let refused =
                     error.reason == .logonFailure
-                    ? Refused(.accessDenied, "the client is not let go to \(target): \(error.message)") : error
+                    ? Refused(.accessDenied, "the client is not let go to \(target): \(error.message)")
+                    : error
                 var event = event
                 event.kind = .accessDenied
                 event.rule = refused.message
@@ -238,19 +239,22 @@ extension Requests {
                 .accessDenied,
                 "the thread acts at level \(handle.token.level), and only at Delegation does a client let it act on"
                     + " other machines: the client has to ask for that (GSS_C_DELEG_FLAG, curl --delegation always), with"
-                    + " a forwardable ticket, or the service be let delegate (`guise account keytab --delegate`)")
+                    + " a forwardable ticket, or the service be let delegate (`guise account keytab --delegate`)"
+            )
         }
         guard context.sessions.isAlive(token.logonSession) else {
             throw Refused(.accessDenied, "the client's logon session has ended")
         }
         guard let delegation = delegations[token.logonSession] else {
             throw Refused(
-                .accessDenied, "the client delegated no credentials: it proved itself in another way than Kerberos")
+                .accessDenied,
+                "the client delegated no credentials: it proved itself in another way than Kerberos")
         }
         guard delegation.service == service else {
             throw Refused(
                 .accessDenied,
-                "the client delegated to another service, which may act for it elsewhere; this one got it from there")
+                "the client delegated to another service, which may act for it elsewhere; this one got it from there"
+            )
         }
         return (delegation, token.user)
     }

@@ -216,13 +216,15 @@ final class GSSProcess: Sendable {
     /// Tells it something that wants no answer.
     fileprivate func tell(_ body: WireGssRequest.OneOf_Body) {
         guard !hasEnded else { return }
-        let sent: Void? = try? ControlPacket.send(WireGssRequest.with { $0.body = body }, on: socket, waiting: false)
+        let sent: Void? = try? ControlPacket.send(
+            WireGssRequest.with { $0.body = body }, on: socket, waiting: false)
         // What it does not hear it would keep.
         if sent == nil { end() }
     }
 
     private static let gone = Refused(
-        .internal, "the process that judges this service's Kerberos tokens died over this or hung; begin anew")
+        .internal, "the process that judges this service's Kerberos tokens died over this or hung; begin anew"
+    )
 
     private func receive() {
         while true {
@@ -291,7 +293,8 @@ final class GSSProcess: Sendable {
             guard state.credentialsCount < Self.largestCredentialsCount else {
                 throw Refused(
                     .limit,
-                    "this service has \(Self.largestCredentialsCount) clients of Kerberos, and may have no more")
+                    "this service has \(Self.largestCredentialsCount) clients of Kerberos, and may have no more"
+                )
             }
             state.credentialsCount += 1
             state.last += 1
