@@ -25,7 +25,7 @@ final class Session: @unchecked Sendable {
 
     func perform(_ words: [String]) -> Outcome {
         do {
-            return try identity(words) ?? logons(words) ?? pipes(words) ?? exchange(words) ?? files(words)
+            return try identity(words) ?? logons(words) ?? packages(words) ?? pipes(words) ?? exchange(words) ?? files(words)
                 ?? sockets(words) ?? ports(words) ?? processes(words) ?? load(words) ?? awaiting(words)
                 ?? interference(words) ?? programs(words) ?? .errno(ENOTSUP)
         } catch { return .thrown(error) }
