@@ -36,7 +36,7 @@ final class Realms {
                 "dns_lookup_realm = false", "dns_canonicalize_hostname = false", "rdns = false",
                 "forwardable = true", "udp_preference_limit = 1",
             ] + library + ["[realms]"]
-            + names.map { "\($0) = { kdc = 127.0.0.1:\(ports[$0]!) }" } + ["[domain_realm]"]
+            + names.map { "\($0) = {\n  kdc = 127.0.0.1:\(ports[$0]!)\n}" } + ["[domain_realm]"]
             + names.map { ".\($0.lowercased()) = \($0)" }
         try (config.joined(separator: "\n") + "\n").write(
             toFile: directory + "/krb5.conf", atomically: false, encoding: .utf8)
