@@ -47,6 +47,8 @@ final class GSSProcess: Sendable {
         var credentialsCount = 0
         var askingCount = 0
         var hasEnded = false
+        /// Nobody is to ask it any more.
+        var isEnding = false
     }
     private let state = Mutex(State())
 
@@ -83,13 +85,14 @@ final class GSSProcess: Sendable {
     deinit { close(socket) }
 
     /// Whether it is there no more.
-    var hasEnded: Bool { state.withLock { $0.hasEnded } }
+    var hasEnded: Bool { state.withLock { $0.hasEnded || $0.isEnding } }
 
     /// Has it end, and all that it holds with it.
     func end() {
         state.withLock { state in
             // The number is its own for as long as nobody has waited for it.
             if !state.hasEnded { kill(pid, SIGKILL) }
+            state.isEnding = true
         }
     }
 
