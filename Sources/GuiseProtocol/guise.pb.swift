@@ -2982,7 +2982,6 @@ package nonisolated struct WireGssResponse: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// 0: the worker is ready
   package var id: UInt64 = 0
 
   /// what GSSAPI says; empty: it went well
