@@ -16,6 +16,19 @@ let hummingbird: [Target.Dependency] = [
 ].map {
     .product(name: $0.0, package: $0.1, condition: .when(traits: ["Hummingbird"]))
 }
+let jwt: [Target.Dependency] = [
+    .product(name: "JWTKit", package: "jwt-kit", condition: .when(traits: ["JWT"]))
+]
+let certificates: [Target.Dependency] = [
+    .product(name: "X509", package: "swift-certificates", condition: .when(traits: ["TLS"])),
+    .product(name: "SwiftASN1", package: "swift-asn1", condition: .when(traits: ["TLS"])),
+]
+let tls: [Target.Dependency] = ["NIOSSL"].map {
+    .product(name: $0, package: "swift-nio-ssl", condition: .when(traits: ["TLS"]))
+}
+
+// GSSAPI, where the trait Kerberos asks for it.
+let gssapi: [Target.Dependency] = [.target(name: "CGSSAPI", condition: .when(traits: ["Kerberos"]))]
 
 let grpc: [Target.Dependency] = [
     .product(name: "GRPCCore", package: "grpc-swift-2", condition: .when(traits: ["GRPC"]))
@@ -46,12 +59,14 @@ let package = Package(
         .library(name: "GuiseDDE", targets: ["GuiseDDE"]),
         .library(name: "GuiseGRPC", targets: ["GuiseGRPC"]),
         .library(name: "GuiseHummingbird", targets: ["GuiseHummingbird"]),
+        .library(name: "GuiseKerberos", targets: ["GuiseKerberos"]),
         .library(name: "GuiseNIO", targets: ["GuiseNIO"]),
         // libguise.so, as scripts/install-c installs it: `guise` is the tool's name here.
         .library(name: "guise-c", type: .dynamic, targets: ["GuiseC"]),
         .executable(name: "guised", targets: ["guised"]),
         .executable(name: "guise", targets: ["guise"]),
         .executable(name: "guise-pam", targets: ["guise-pam"]),
+        .executable(name: "guise-gss", targets: ["guise-gss"]),
         .executable(name: "idn", targets: ["idn"]),
         .executable(name: "sd", targets: ["sd"]),
     ],
@@ -62,11 +77,21 @@ let package = Package(
             name: "Hummingbird", description: "GuiseHummingbird: an HTTP request acts as its client",
             enabledTraits: ["NIO"]),
         .trait(name: "GRPC", description: "GuiseGRPC: a gRPC call acts as its client"),
+        .trait(name: "JWT", description: "the authority knows clients by signed tokens"),
+        .trait(
+            name: "TLS", description: "the authority, and GuiseNIO, know clients by their certificates",
+            enabledTraits: ["NIO"]),
+        .trait(
+            name: "Kerberos",
+            description: "GuiseKerberos: clients proven by Kerberos and Negotiate; takes libkrb5-dev"),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.0"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -74,6 +99,7 @@ let package = Package(
         .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.0"),
     ],
     targets: [
         .target(name: "AccessControl", swiftSettings: strict),
@@ -120,11 +146,26 @@ let package = Package(
             name: "GuiseNIO",
             dependencies: [
                 "AccessControl", "Guise", .product(name: "SystemPackage", package: "swift-system"),
-            ] + nio,
+            ] + nio + tls,
             swiftSettings: strict),
         .target(
             name: "GuiseHummingbird",
-            dependencies: ["AccessControl", "Guise", "GuiseNIO"] + nio + hummingbird,
+            dependencies: ["AccessControl", "Guise", "GuiseNIO"] + nio + hummingbird + tls,
+            swiftSettings: strict),
+        // The system's GSSAPI library, MIT Kerberos; empty without the trait.
+        .target(
+            name: "CGSSAPI",
+            cSettings: [.define("GUISE_KERBEROS", .when(traits: ["Kerberos"]))],
+            linkerSettings: ["gssapi_krb5", "krb5"].map {
+                .linkedLibrary($0, .when(traits: ["Kerberos"]))
+            }),
+        .target(
+            name: "GuiseKerberos",
+            dependencies: ["AccessControl", "Guise"] + gssapi,
+            swiftSettings: strict),
+        .executableTarget(
+            name: "guise-gss",
+            dependencies: ["GuiseProtocol"] + gssapi,
             swiftSettings: strict),
         .target(
             name: "GuiseGRPC", dependencies: ["AccessControl", "Guise"] + grpc, swiftSettings: strict),
@@ -136,7 +177,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "SystemPackage", package: "swift-system"),
-            ],
+            ] + jwt + certificates,
             swiftSettings: strict),
         .executableTarget(
             name: "guised",
@@ -220,7 +261,9 @@ let package = Package(
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .executableTarget(
             name: "guise-test-service",
-            dependencies: ["AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseDDE", "GuiseProtocol"],
+            dependencies: [
+                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseDDE", "GuiseKerberos", "GuiseProtocol",
+            ],
             path: "Tests/TestService", swiftSettings: strict),
         .executableTarget(
             name: "guise-test-adapters",
@@ -229,8 +272,8 @@ let package = Package(
         .testTarget(
             name: "GuiseTests",
             dependencies: [
-                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "guise", "guised", "idn",
-                "sd",
+                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "guise", "guise-gss", "guised",
+                "idn", "sd",
                 "guise-example-files", "guise-example-client", "guise-example-nio", "guise-example-web",
                 "guise-example-grpc", "guise-test-adapters", "guise-test-grpc", "guise-test-service",
             ],

@@ -42,6 +42,8 @@ public enum GuiseError: Error, Sendable, Hashable {
     /// The password is right, and PAM keeps the account out: for now, from here, or altogether.
     /// `ERROR_ACCOUNT_RESTRICTION`.
     case accountRestricted(String)
+    /// A client from elsewhere proved itself, and no mapping rule lets it in.
+    case notMapped(String)
     /// No such process, account, managed root or file.
     case notFound(String)
     /// Every instance of a named pipe serves a client. Try again, or wait (`timeout:`).
@@ -72,6 +74,7 @@ public enum GuiseError: Error, Sendable, Hashable {
         case .accountExpired: self = .accountExpired(text)
         case .passwordExpired: self = .passwordExpired(text)
         case .accountRestricted: self = .accountRestricted(text)
+        case .notMapped: self = .notMapped(text)
         case .notFound: self = .notFound(text)
         case .alreadyExists: self = .alreadyExists(text)
         case .conflict: self = .conflict(text)
@@ -97,7 +100,8 @@ extension GuiseError: CustomStringConvertible {
             .alreadyAttached(let text), .notMediated(let text), .tasksNotFollowed(let text),
             .tooManyThreads(let text),
             .privilegeNotHeld(let text), .integrityTooHigh(let text), .logonFailed(let text),
-            .accountExpired(let text), .passwordExpired(let text), .accountRestricted(let text),
+            .notMapped(let text), .accountExpired(let text), .passwordExpired(let text),
+            .accountRestricted(let text),
             .restricted(let text),
             .peerGone(let text), .notAServerConnection(let text), .accessDenied(let text),
             .notFound(let text), .busy(let text), .closed(let text), .alreadyExists(let text),

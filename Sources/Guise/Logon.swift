@@ -139,7 +139,7 @@ extension AuthorityClient {
 
 /// Runs `body` on a thread that acts as nobody else, whatever the calling one does: the authority serves processes, and
 /// refuses who comes to it as a client.
-private func asProcess<Value: Sendable>(
+func asProcess<Value: Sendable>(
     _ body: @escaping @Sendable () throws(GuiseError) -> Value
 ) throws(GuiseError) -> Value {
     let result = Mutex<Result<Value, GuiseError>?>(nil)

@@ -45,3 +45,37 @@ public func RevertToSelf() { revertToSelf() }
 public func LogonUser(_ name: String, _ password: String) throws(GuiseError) -> Logon {
     try Logon.user(name, password: password)
 }
+
+/// `AcceptSecurityContext` is ``SecurityPackage/accept()`` here.
+@available(*, unavailable, renamed: "SecurityPackage.accept(self:)")
+public func AcceptSecurityContext(_ package: any SecurityPackage) throws(GuiseError) -> any SecurityExchange {
+    try package.accept()
+}
+
+/// `InitializeSecurityContext` is ``SecurityPackage/initiate(to:)`` here.
+@available(*, unavailable, renamed: "SecurityPackage.initiate(self:to:)")
+public func InitializeSecurityContext(
+    _ package: any SecurityPackage, _ target: String
+) throws(GuiseError) -> any SecurityExchange { try package.initiate(to: target) }
+
+/// `ImpersonateSecurityContext` is ``SecurityContext/impersonate(atMost:)`` here.
+@available(*, unavailable, renamed: "SecurityContext.impersonate(self:)")
+public func ImpersonateSecurityContext(_ context: SecurityContext) throws(GuiseError) {
+    try context.impersonate()
+}
+
+/// `RevertSecurityContext` is ``SecurityContext/revert()`` here.
+@available(*, unavailable, renamed: "SecurityContext.revert(self:)")
+public func RevertSecurityContext(_ context: SecurityContext) { context.revert() }
+
+/// `QueryContextAttributes` is ``SecurityContext/attributes-swift.property`` here.
+@available(*, unavailable, renamed: "getter:SecurityContext.attributes(self:)")
+public func QueryContextAttributes(_ context: SecurityContext) -> SecurityContext.Attributes {
+    context.attributes
+}
+
+/// `QuerySecurityContextToken` is ``SecurityContext/token()`` here.
+@available(*, unavailable, renamed: "SecurityContext.token(self:)")
+public func QuerySecurityContextToken(_ context: SecurityContext) throws(GuiseError) -> TokenDescription {
+    try context.token()
+}

@@ -65,7 +65,8 @@ extension GuiseError {
         case .tasksNotFollowed: ENOSYS
         case .tooManyThreads: ENOBUFS
         case .privilegeNotHeld: EPERM
-        case .integrityTooHigh, .restricted, .accessDenied, .logonFailed, .accountExpired, .passwordExpired,
+        case .integrityTooHigh, .restricted, .accessDenied, .logonFailed, .notMapped, .accountExpired,
+            .passwordExpired,
             .accountRestricted:
             EACCES
         case .peerGone: ECONNABORTED

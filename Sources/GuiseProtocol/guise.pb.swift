@@ -91,6 +91,9 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
   case interactiveLogon // = 71
   case batchLogon // = 72
   case serviceLogon // = 73
+
+  /// A security package found out who it is.
+  case packageLogon // = 120
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -106,6 +109,7 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
     case 71: self = .interactiveLogon
     case 72: self = .batchLogon
     case 73: self = .serviceLogon
+    case 120: self = .packageLogon
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -119,6 +123,7 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
     case .interactiveLogon: return 71
     case .batchLogon: return 72
     case .serviceLogon: return 73
+    case .packageLogon: return 120
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -132,6 +137,7 @@ package nonisolated enum WireSessionKind: SwiftProtobuf.Enum, Swift.CaseIterable
     .interactiveLogon,
     .batchLogon,
     .serviceLogon,
+    .packageLogon,
   ]
 
 }
@@ -366,6 +372,48 @@ package nonisolated enum WireCheckedKind: SwiftProtobuf.Enum, Swift.CaseIterable
     .process,
     .thread,
     .directoryObject,
+  ]
+
+}
+
+package nonisolated enum WireIssuerKind: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case unspecified // = 0
+  case kerberos // = 1
+  case certificate // = 2
+  case jwt // = 3
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .kerberos
+    case 2: self = .certificate
+    case 3: self = .jwt
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .kerberos: return 1
+    case .certificate: return 2
+    case .jwt: return 3
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [WireIssuerKind] = [
+    .unspecified,
+    .kerberos,
+    .certificate,
+    .jwt,
   ]
 
 }
@@ -743,6 +791,94 @@ package nonisolated struct WireRequest: Sendable {
     set {body = .ticketRedeem(newValue)}
   }
 
+  package var issuerAdd: WireIssuerAdd {
+    get {
+      if case .issuerAdd(let v)? = body {return v}
+      return WireIssuerAdd()
+    }
+    set {body = .issuerAdd(newValue)}
+  }
+
+  package var issuerRemove: WireIssuerRemove {
+    get {
+      if case .issuerRemove(let v)? = body {return v}
+      return WireIssuerRemove()
+    }
+    set {body = .issuerRemove(newValue)}
+  }
+
+  package var mappingAdd: WireMappingAdd {
+    get {
+      if case .mappingAdd(let v)? = body {return v}
+      return WireMappingAdd()
+    }
+    set {body = .mappingAdd(newValue)}
+  }
+
+  package var mappingRemove: WireMappingRemove {
+    get {
+      if case .mappingRemove(let v)? = body {return v}
+      return WireMappingRemove()
+    }
+    set {body = .mappingRemove(newValue)}
+  }
+
+  package var issuerList: WireIssuerList {
+    get {
+      if case .issuerList(let v)? = body {return v}
+      return WireIssuerList()
+    }
+    set {body = .issuerList(newValue)}
+  }
+
+  package var mappingList: WireMappingList {
+    get {
+      if case .mappingList(let v)? = body {return v}
+      return WireMappingList()
+    }
+    set {body = .mappingList(newValue)}
+  }
+
+  package var securityStep: WireSecurityStep {
+    get {
+      if case .securityStep(let v)? = body {return v}
+      return WireSecurityStep()
+    }
+    set {body = .securityStep(newValue)}
+  }
+
+  package var securityInitiate: WireSecurityInitiate {
+    get {
+      if case .securityInitiate(let v)? = body {return v}
+      return WireSecurityInitiate()
+    }
+    set {body = .securityInitiate(newValue)}
+  }
+
+  package var securityEnd: WireSecurityEnd {
+    get {
+      if case .securityEnd(let v)? = body {return v}
+      return WireSecurityEnd()
+    }
+    set {body = .securityEnd(newValue)}
+  }
+
+  package var securityTransition: WireSecurityTransition {
+    get {
+      if case .securityTransition(let v)? = body {return v}
+      return WireSecurityTransition()
+    }
+    set {body = .securityTransition(newValue)}
+  }
+
+  package var keytabSet: WireKeytabSet {
+    get {
+      if case .keytabSet(let v)? = body {return v}
+      return WireKeytabSet()
+    }
+    set {body = .keytabSet(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -791,251 +927,292 @@ package nonisolated struct WireRequest: Sendable {
     case checkToken(WireCheckToken)
     case ticketIssue(WireTicketIssue)
     case ticketRedeem(WireTicketRedeem)
+    case issuerAdd(WireIssuerAdd)
+    case issuerRemove(WireIssuerRemove)
+    case mappingAdd(WireMappingAdd)
+    case mappingRemove(WireMappingRemove)
+    case issuerList(WireIssuerList)
+    case mappingList(WireMappingList)
+    case securityStep(WireSecurityStep)
+    case securityInitiate(WireSecurityInitiate)
+    case securityEnd(WireSecurityEnd)
+    case securityTransition(WireSecurityTransition)
+    case keytabSet(WireKeytabSet)
 
   }
 
   package init() {}
 }
 
-package nonisolated struct WireResponse: Sendable {
+package nonisolated struct WireResponse: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var id: UInt64 = 0
+  package var id: UInt64 {
+    get {_storage._id}
+    set {_uniqueStorage()._id = newValue}
+  }
 
-  package var body: WireResponse.OneOf_Body? = nil
+  package var body: OneOf_Body? {
+    get {return _storage._body}
+    set {_uniqueStorage()._body = newValue}
+  }
 
   package var refusal: WireRefusal {
     get {
-      if case .refusal(let v)? = body {return v}
+      if case .refusal(let v)? = _storage._body {return v}
       return WireRefusal()
     }
-    set {body = .refusal(newValue)}
+    set {_uniqueStorage()._body = .refusal(newValue)}
   }
 
   package var done: WireDone {
     get {
-      if case .done(let v)? = body {return v}
+      if case .done(let v)? = _storage._body {return v}
       return WireDone()
     }
-    set {body = .done(newValue)}
+    set {_uniqueStorage()._body = .done(newValue)}
   }
 
   package var attached: WireAttached {
     get {
-      if case .attached(let v)? = body {return v}
+      if case .attached(let v)? = _storage._body {return v}
       return WireAttached()
     }
-    set {body = .attached(newValue)}
+    set {_uniqueStorage()._body = .attached(newValue)}
   }
 
   package var captured: WireCaptured {
     get {
-      if case .captured(let v)? = body {return v}
+      if case .captured(let v)? = _storage._body {return v}
       return WireCaptured()
     }
-    set {body = .captured(newValue)}
+    set {_uniqueStorage()._body = .captured(newValue)}
   }
 
   package var handle: WireHandle {
     get {
-      if case .handle(let v)? = body {return v}
+      if case .handle(let v)? = _storage._body {return v}
       return WireHandle()
     }
-    set {body = .handle(newValue)}
+    set {_uniqueStorage()._body = .handle(newValue)}
   }
 
   package var registered: WireRegistered {
     get {
-      if case .registered(let v)? = body {return v}
+      if case .registered(let v)? = _storage._body {return v}
       return WireRegistered()
     }
-    set {body = .registered(newValue)}
+    set {_uniqueStorage()._body = .registered(newValue)}
   }
 
   package var thread: WireThreadView {
     get {
-      if case .thread(let v)? = body {return v}
+      if case .thread(let v)? = _storage._body {return v}
       return WireThreadView()
     }
-    set {body = .thread(newValue)}
+    set {_uniqueStorage()._body = .thread(newValue)}
   }
 
   package var threads: WireThreadList {
     get {
-      if case .threads(let v)? = body {return v}
+      if case .threads(let v)? = _storage._body {return v}
       return WireThreadList()
     }
-    set {body = .threads(newValue)}
+    set {_uniqueStorage()._body = .threads(newValue)}
   }
 
   package var launched: WireLaunched {
     get {
-      if case .launched(let v)? = body {return v}
+      if case .launched(let v)? = _storage._body {return v}
       return WireLaunched()
     }
-    set {body = .launched(newValue)}
+    set {_uniqueStorage()._body = .launched(newValue)}
   }
 
   package var names: WireNames {
     get {
-      if case .names(let v)? = body {return v}
+      if case .names(let v)? = _storage._body {return v}
       return WireNames()
     }
-    set {body = .names(newValue)}
+    set {_uniqueStorage()._body = .names(newValue)}
   }
 
   package var account: WireAccountRecord {
     get {
-      if case .account(let v)? = body {return v}
+      if case .account(let v)? = _storage._body {return v}
       return WireAccountRecord()
     }
-    set {body = .account(newValue)}
+    set {_uniqueStorage()._body = .account(newValue)}
   }
 
   package var accounts: WireAccountRecords {
     get {
-      if case .accounts(let v)? = body {return v}
+      if case .accounts(let v)? = _storage._body {return v}
       return WireAccountRecords()
     }
-    set {body = .accounts(newValue)}
+    set {_uniqueStorage()._body = .accounts(newValue)}
   }
 
   package var roots: WireRoots {
     get {
-      if case .roots(let v)? = body {return v}
+      if case .roots(let v)? = _storage._body {return v}
       return WireRoots()
     }
-    set {body = .roots(newValue)}
+    set {_uniqueStorage()._body = .roots(newValue)}
   }
 
   package var descriptor: WireDescriptor {
     get {
-      if case .descriptor(let v)? = body {return v}
+      if case .descriptor(let v)? = _storage._body {return v}
       return WireDescriptor()
     }
-    set {body = .descriptor(newValue)}
+    set {_uniqueStorage()._body = .descriptor(newValue)}
   }
 
   package var token: WireTokenView {
     get {
-      if case .token(let v)? = body {return v}
+      if case .token(let v)? = _storage._body {return v}
       return WireTokenView()
     }
-    set {body = .token(newValue)}
+    set {_uniqueStorage()._body = .token(newValue)}
   }
 
   package var propagated: WirePropagated {
     get {
-      if case .propagated(let v)? = body {return v}
+      if case .propagated(let v)? = _storage._body {return v}
       return WirePropagated()
     }
-    set {body = .propagated(newValue)}
+    set {_uniqueStorage()._body = .propagated(newValue)}
   }
 
   package var connections: WireConnectionList {
     get {
-      if case .connections(let v)? = body {return v}
+      if case .connections(let v)? = _storage._body {return v}
       return WireConnectionList()
     }
-    set {body = .connections(newValue)}
+    set {_uniqueStorage()._body = .connections(newValue)}
   }
 
   package var sessions: WireSessionList {
     get {
-      if case .sessions(let v)? = body {return v}
+      if case .sessions(let v)? = _storage._body {return v}
       return WireSessionList()
     }
-    set {body = .sessions(newValue)}
+    set {_uniqueStorage()._body = .sessions(newValue)}
   }
 
   package var status: WireAuthorityStatus {
     get {
-      if case .status(let v)? = body {return v}
+      if case .status(let v)? = _storage._body {return v}
       return WireAuthorityStatus()
     }
-    set {body = .status(newValue)}
+    set {_uniqueStorage()._body = .status(newValue)}
   }
 
   package var pipeCreated: WirePipeCreated {
     get {
-      if case .pipeCreated(let v)? = body {return v}
+      if case .pipeCreated(let v)? = _storage._body {return v}
       return WirePipeCreated()
     }
-    set {body = .pipeCreated(newValue)}
+    set {_uniqueStorage()._body = .pipeCreated(newValue)}
   }
 
   package var pipeOpened: WirePipeOpened {
     get {
-      if case .pipeOpened(let v)? = body {return v}
+      if case .pipeOpened(let v)? = _storage._body {return v}
       return WirePipeOpened()
     }
-    set {body = .pipeOpened(newValue)}
+    set {_uniqueStorage()._body = .pipeOpened(newValue)}
   }
 
   package var pipeWaiting: WirePipeWaiting {
     get {
-      if case .pipeWaiting(let v)? = body {return v}
+      if case .pipeWaiting(let v)? = _storage._body {return v}
       return WirePipeWaiting()
     }
-    set {body = .pipeWaiting(newValue)}
+    set {_uniqueStorage()._body = .pipeWaiting(newValue)}
   }
 
   package var pipes: WirePipes {
     get {
-      if case .pipes(let v)? = body {return v}
+      if case .pipes(let v)? = _storage._body {return v}
       return WirePipes()
     }
-    set {body = .pipes(newValue)}
+    set {_uniqueStorage()._body = .pipes(newValue)}
   }
 
   package var endpoints: WireEndpoints {
     get {
-      if case .endpoints(let v)? = body {return v}
+      if case .endpoints(let v)? = _storage._body {return v}
       return WireEndpoints()
     }
-    set {body = .endpoints(newValue)}
+    set {_uniqueStorage()._body = .endpoints(newValue)}
   }
 
   package var tokenOpened: WireTokenOpened {
     get {
-      if case .tokenOpened(let v)? = body {return v}
+      if case .tokenOpened(let v)? = _storage._body {return v}
       return WireTokenOpened()
     }
-    set {body = .tokenOpened(newValue)}
+    set {_uniqueStorage()._body = .tokenOpened(newValue)}
   }
 
   package var tokenAdjusted: WireTokenAdjusted {
     get {
-      if case .tokenAdjusted(let v)? = body {return v}
+      if case .tokenAdjusted(let v)? = _storage._body {return v}
       return WireTokenAdjusted()
     }
-    set {body = .tokenAdjusted(newValue)}
+    set {_uniqueStorage()._body = .tokenAdjusted(newValue)}
   }
 
   package var tokenInformation: WireTokenInformation {
     get {
-      if case .tokenInformation(let v)? = body {return v}
+      if case .tokenInformation(let v)? = _storage._body {return v}
       return WireTokenInformation()
     }
-    set {body = .tokenInformation(newValue)}
+    set {_uniqueStorage()._body = .tokenInformation(newValue)}
   }
 
   package var tokenChecked: WireTokenChecked {
     get {
-      if case .tokenChecked(let v)? = body {return v}
+      if case .tokenChecked(let v)? = _storage._body {return v}
       return WireTokenChecked()
     }
-    set {body = .tokenChecked(newValue)}
+    set {_uniqueStorage()._body = .tokenChecked(newValue)}
   }
 
   package var ticketIssued: WireTicketIssued {
     get {
-      if case .ticketIssued(let v)? = body {return v}
+      if case .ticketIssued(let v)? = _storage._body {return v}
       return WireTicketIssued()
     }
-    set {body = .ticketIssued(newValue)}
+    set {_uniqueStorage()._body = .ticketIssued(newValue)}
+  }
+
+  package var issuers: WireIssuers {
+    get {
+      if case .issuers(let v)? = _storage._body {return v}
+      return WireIssuers()
+    }
+    set {_uniqueStorage()._body = .issuers(newValue)}
+  }
+
+  package var mappings: WireMappings {
+    get {
+      if case .mappings(let v)? = _storage._body {return v}
+      return WireMappings()
+    }
+    set {_uniqueStorage()._body = .mappings(newValue)}
+  }
+
+  package var securityStepped: WireSecurityStepped {
+    get {
+      if case .securityStepped(let v)? = _storage._body {return v}
+      return WireSecurityStepped()
+    }
+    set {_uniqueStorage()._body = .securityStepped(newValue)}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1070,10 +1247,15 @@ package nonisolated struct WireResponse: Sendable {
     case tokenInformation(WireTokenInformation)
     case tokenChecked(WireTokenChecked)
     case ticketIssued(WireTicketIssued)
+    case issuers(WireIssuers)
+    case mappings(WireMappings)
+    case securityStepped(WireSecurityStepped)
 
   }
 
   package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 package nonisolated struct WireDone: Sendable {
@@ -1155,6 +1337,9 @@ package nonisolated struct WireRefusal: Sendable {
     case accountExpired // = 150
     case passwordExpired // = 151
     case accountRestricted // = 152
+
+    /// the client proved itself, and no mapping rule lets it in
+    case notMapped // = 130
     case UNRECOGNIZED(Int)
 
     package init() {
@@ -1181,6 +1366,7 @@ package nonisolated struct WireRefusal: Sendable {
       case 15: self = .conflict
       case 70: self = .logonFailure
       case 80: self = .busy
+      case 130: self = .notMapped
       case 150: self = .accountExpired
       case 151: self = .passwordExpired
       case 152: self = .accountRestricted
@@ -1208,6 +1394,7 @@ package nonisolated struct WireRefusal: Sendable {
       case .conflict: return 15
       case .logonFailure: return 70
       case .busy: return 80
+      case .notMapped: return 130
       case .accountExpired: return 150
       case .passwordExpired: return 151
       case .accountRestricted: return 152
@@ -1238,6 +1425,7 @@ package nonisolated struct WireRefusal: Sendable {
       .accountExpired,
       .passwordExpired,
       .accountRestricted,
+      .notMapped,
     ]
 
   }
@@ -3192,6 +3380,517 @@ package nonisolated struct WireTicketRedeem: Sendable {
   package init() {}
 }
 
+/// Who vouches for clients from elsewhere. For administrators, as all requests about issuers and rules are.
+package nonisolated struct WireIssuerRecord: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// of a-z, 0-9, '-', '.', '_'; at most 64
+  package var name: String = String()
+
+  package var kind: WireIssuerKind = .unspecified
+
+  /// the realm, or the `iss` of its tokens; empty for certificates
+  package var identity: String = String()
+
+  /// certificates (PEM) or public keys (JWKS); at most 49,152 bytes. Only in IssuerAdd
+  package var keys: Data = Data()
+
+  package var audiences: [String] = []
+
+  package var algorithms: [String] = []
+
+  /// else a client that no rule names is refused
+  package var unmappedAnonymous: Bool = false
+
+  /// names of the accounts whose processes may have its clients
+  package var services: [String] = []
+
+  package var anyService: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireIssuerAdd: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var issuer: WireIssuerRecord {
+    get {_issuer ?? WireIssuerRecord()}
+    set {_issuer = newValue}
+  }
+  /// Returns true if `issuer` has been explicitly set.
+  package var hasIssuer: Bool {self._issuer != nil}
+  /// Clears the value of `issuer`. Subsequent reads from it will return its default value.
+  package mutating func clearIssuer() {self._issuer = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _issuer: WireIssuerRecord? = nil
+}
+
+package nonisolated struct WireIssuerRemove: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireIssuerList: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var after: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireIssuers: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// ordered by name, as many as fit in one message
+  package var issuers: [WireIssuerRecord] = []
+
+  package var more: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireMappingRecord: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var id: UInt64 = 0
+
+  package var issuer: String = String()
+
+  package var attribute: String = String()
+
+  /// of a rule by name: the domain
+  package var value: String = String()
+
+  /// empty: the client is refused
+  package var account: String = String()
+
+  package var byName: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Adds rules: one for a value, or one for each of the accounts that are known by their names. Answered with Mappings.
+package nonisolated struct WireMappingAdd: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var issuer: String = String()
+
+  package var attribute: String = String()
+
+  /// of rules by name: the domain, which may be empty
+  package var value: String = String()
+
+  /// none: the client with the value is refused
+  package var accounts: [String] = []
+
+  package var byName: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireMappingRemove: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var id: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireMappingList: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var after: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireMappings: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// ordered by id, as many as fit in one message
+  package var mappings: [WireMappingRecord] = []
+
+  package var more: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// A client's token of a security package, given to the authority by the service that it came to. Whom it proves the
+/// authority finds out, never the service. Answered with SecurityStepped.
+package nonisolated struct WireSecurityStep: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// of the same connection; 0: a new one
+  package var context: UInt64 = 0
+
+  /// of a new one: Kerberos, Negotiate, JWT, TLS
+  package var package: String = String()
+
+  package var token: Data = Data()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireSecurityStepped: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// for the next step; 0: there is none
+  package var context: UInt64 = 0
+
+  /// for the other side; may be empty
+  package var token: Data = Data()
+
+  /// once it is finished
+  package var attributes: WireSecurityAttributes {
+    get {_attributes ?? WireSecurityAttributes()}
+    set {_attributes = newValue}
+  }
+  /// Returns true if `attributes` has been explicitly set.
+  package var hasAttributes: Bool {self._attributes != nil}
+  /// Clears the value of `attributes`. Subsequent reads from it will return its default value.
+  package mutating func clearAttributes() {self._attributes = nil}
+
+  /// once it is finished on the accepting side: held, acted as and closed as a logon is
+  package var captured: WireCaptured {
+    get {_captured ?? WireCaptured()}
+    set {_captured = newValue}
+  }
+  /// Returns true if `captured` has been explicitly set.
+  package var hasCaptured: Bool {self._captured != nil}
+  /// Clears the value of `captured`. Subsequent reads from it will return its default value.
+  package mutating func clearCaptured() {self._captured = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _attributes: WireSecurityAttributes? = nil
+  fileprivate var _captured: WireCaptured? = nil
+}
+
+/// QueryContextAttributes: what the finished context is.
+package nonisolated struct WireSecurityAttributes: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// that did the work: Kerberos, where Negotiate was asked for
+  package var package: String = String()
+
+  /// as the package knows it: alice@A.TEST; empty where it is not known
+  package var client: String = String()
+
+  /// the service that the client meant: HTTP/files.a.test@A.TEST
+  package var target: String = String()
+
+  package var level: WireLevel = .unspecified
+
+  /// milliseconds since 1970, UTC; 0: never
+  package var expiry: UInt64 = 0
+
+  /// GSS_C_*_FLAG of RFC 2744 and RFC 4757
+  package var flags: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// The connecting side, as whom the calling thread acts: with the credentials that its client delegated to this service.
+/// They stay with the authority. Answered with SecurityStepped.
+package nonisolated struct WireSecurityInitiate: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 0: a new one
+  package var context: UInt64 = 0
+
+  /// of a new one, and all that follow
+  package var package: String = String()
+
+  /// a host-based service, HTTP@files.a.test, or a principal with a slash
+  package var target: String = String()
+
+  /// what the service may do: Identification, Impersonation or Delegation
+  package var level: WireLevel = .unspecified
+
+  /// by which the thread acts
+  package var handle: UInt64 = 0
+
+  /// what the service answered
+  package var token: Data = Data()
+
+  /// the service is to prove who it is
+  package var mutual: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// No more steps. Answered with Done.
+package nonisolated struct WireSecurityEnd: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var context: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// The token of somebody who is not here, who proved to this service elsewhere who he is (S4U2Self). At level
+/// Identification; with SeTcbPrivilege at Impersonation, or Delegation as far as the KDC lets the service.
+/// Answered with SecurityStepped.
+package nonisolated struct WireSecurityTransition: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Kerberos
+  package var package: String = String()
+
+  /// a principal
+  package var client: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Sets the keytab of a service's account, which comes along as the one descriptor, a sealed memfd as for LogonUser of 1
+/// to 65,536 bytes, or without a descriptor takes it away. For administrators.
+package nonisolated struct WireKeytabSet: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var account: String = String()
+
+  /// clients at Impersonation are at Delegation, as far as the KDC lets the service
+  package var delegate: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// What the authority asks of guise-gss, the process that judges the tokens of one service: that reads what strangers
+/// made, so it is a process of its own with few rights. Numbers of contexts and credentials are the authority's.
+package nonisolated struct WireGssRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var id: UInt64 = 0
+
+  package var body: WireGssRequest.OneOf_Body? = nil
+
+  package var accept: WireGssAccept {
+    get {
+      if case .accept(let v)? = body {return v}
+      return WireGssAccept()
+    }
+    set {body = .accept(newValue)}
+  }
+
+  package var initiate: WireGssInitiate {
+    get {
+      if case .initiate(let v)? = body {return v}
+      return WireGssInitiate()
+    }
+    set {body = .initiate(newValue)}
+  }
+
+  package var transition: WireGssTransition {
+    get {
+      if case .transition(let v)? = body {return v}
+      return WireGssTransition()
+    }
+    set {body = .transition(newValue)}
+  }
+
+  /// answered by nothing
+  package var endContext: UInt64 {
+    get {
+      if case .endContext(let v)? = body {return v}
+      return 0
+    }
+    set {body = .endContext(newValue)}
+  }
+
+  /// answered by nothing
+  package var endCredentials: UInt64 {
+    get {
+      if case .endCredentials(let v)? = body {return v}
+      return 0
+    }
+    set {body = .endCredentials(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Body: Equatable, Sendable {
+    case accept(WireGssAccept)
+    case initiate(WireGssInitiate)
+    case transition(WireGssTransition)
+    /// answered by nothing
+    case endContext(UInt64)
+    /// answered by nothing
+    case endCredentials(UInt64)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct WireGssAccept: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var context: UInt64 = 0
+
+  /// SPNEGO
+  package var negotiate: Bool = false
+
+  package var token: Data = Data()
+
+  /// keep what was delegated by this number
+  package var credentials: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireGssInitiate: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var context: UInt64 = 0
+
+  package var credentials: UInt64 = 0
+
+  package var negotiate: Bool = false
+
+  package var target: String = String()
+
+  package var flags: UInt32 = 0
+
+  package var token: Data = Data()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireGssTransition: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var client: String = String()
+
+  /// keep what was delegated by this number
+  package var credentials: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireGssResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var id: UInt64 = 0
+
+  /// what GSSAPI says; empty: it went well
+  package var failure: String = String()
+
+  package var finished: Bool = false
+
+  package var token: Data = Data()
+
+  package var flags: UInt32 = 0
+
+  /// seconds; all ones: for good
+  package var lifetime: UInt32 = 0
+
+  package var client: String = String()
+
+  /// without the realm
+  package var name: String = String()
+
+  package var realm: String = String()
+
+  package var target: String = String()
+
+  /// credentials are kept
+  package var delegated: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "guise.v1"
@@ -3201,7 +3900,7 @@ nonisolated extension WireLevel: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension WireSessionKind: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SESSION_KIND_UNSPECIFIED\0\u{1}SESSION_KIND_UNIX\0\u{1}SESSION_KIND_SERVICE\0\u{2}D\u{1}SESSION_KIND_NETWORK_LOGON\0\u{1}SESSION_KIND_INTERACTIVE_LOGON\0\u{1}SESSION_KIND_BATCH_LOGON\0\u{1}SESSION_KIND_SERVICE_LOGON\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SESSION_KIND_UNSPECIFIED\0\u{1}SESSION_KIND_UNIX\0\u{1}SESSION_KIND_SERVICE\0\u{2}D\u{1}SESSION_KIND_NETWORK_LOGON\0\u{1}SESSION_KIND_INTERACTIVE_LOGON\0\u{1}SESSION_KIND_BATCH_LOGON\0\u{1}SESSION_KIND_SERVICE_LOGON\0\u{2}/SESSION_KIND_PACKAGE_LOGON\0")
 }
 
 nonisolated extension WireLogonType: SwiftProtobuf._ProtoNameProviding {
@@ -3224,9 +3923,13 @@ nonisolated extension WireCheckedKind: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CHECKED_KIND_UNSPECIFIED\0\u{1}CHECKED_KIND_FILE\0\u{1}CHECKED_KIND_KEY\0\u{1}CHECKED_KIND_PIPE\0\u{1}CHECKED_KIND_TOKEN\0\u{1}CHECKED_KIND_PROCESS\0\u{1}CHECKED_KIND_THREAD\0\u{1}CHECKED_KIND_DIRECTORY_OBJECT\0")
 }
 
+nonisolated extension WireIssuerKind: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ISSUER_KIND_UNSPECIFIED\0\u{1}ISSUER_KIND_KERBEROS\0\u{1}ISSUER_KIND_CERTIFICATE\0\u{1}ISSUER_KIND_JWT\0")
+}
+
 nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Request"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}\u{1c}logon_user\0\u{3}password_set\0\u{3}session_end\0\u{4}\u{8}pipe_create\0\u{3}pipe_open\0\u{3}pipe_close\0\u{3}pipe_list\0\u{4}\u{8}endpoint_add\0\u{3}endpoint_list\0\u{3}endpoint_remove\0\u{4}\u{7}open_token\0\u{3}duplicate_token\0\u{3}restrict_token\0\u{3}adjust_token\0\u{3}query_token\0\u{3}set_token\0\u{3}assign_token\0\u{3}check_token\0\u{4}!ticket_issue\0\u{3}ticket_redeem\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{2}\u{8}attach\0\u{1}capture\0\u{3}open_handle\0\u{3}close_capture\0\u{1}register\0\u{3}token_of\0\u{1}threads\0\u{1}launch\0\u{1}mediate\0\u{3}look_up\0\u{3}account_add\0\u{3}account_remove\0\u{3}account_list\0\u{3}account_change\0\u{3}root_add\0\u{3}root_list\0\u{3}root_remove\0\u{3}descriptor_get\0\u{3}descriptor_set\0\u{3}captured_token\0\u{3}token_for\0\u{1}propagate\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}\u{1c}logon_user\0\u{3}password_set\0\u{3}session_end\0\u{4}\u{8}pipe_create\0\u{3}pipe_open\0\u{3}pipe_close\0\u{3}pipe_list\0\u{4}\u{8}endpoint_add\0\u{3}endpoint_list\0\u{3}endpoint_remove\0\u{4}\u{7}open_token\0\u{3}duplicate_token\0\u{3}restrict_token\0\u{3}adjust_token\0\u{3}query_token\0\u{3}set_token\0\u{3}assign_token\0\u{3}check_token\0\u{4}\u{d}security_step\0\u{3}security_initiate\0\u{3}security_end\0\u{3}security_transition\0\u{3}keytab_set\0\u{4}\u{7}issuer_add\0\u{3}issuer_remove\0\u{3}mapping_add\0\u{3}mapping_remove\0\u{3}issuer_list\0\u{3}mapping_list\0\u{4}\u{4}ticket_issue\0\u{3}ticket_redeem\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3795,6 +4498,149 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.body = .checkToken(v)
         }
       }()
+      case 120: try {
+        var v: WireSecurityStep?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .securityStep(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .securityStep(v)
+        }
+      }()
+      case 121: try {
+        var v: WireSecurityInitiate?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .securityInitiate(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .securityInitiate(v)
+        }
+      }()
+      case 122: try {
+        var v: WireSecurityEnd?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .securityEnd(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .securityEnd(v)
+        }
+      }()
+      case 123: try {
+        var v: WireSecurityTransition?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .securityTransition(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .securityTransition(v)
+        }
+      }()
+      case 124: try {
+        var v: WireKeytabSet?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .keytabSet(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .keytabSet(v)
+        }
+      }()
+      case 131: try {
+        var v: WireIssuerAdd?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .issuerAdd(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .issuerAdd(v)
+        }
+      }()
+      case 132: try {
+        var v: WireIssuerRemove?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .issuerRemove(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .issuerRemove(v)
+        }
+      }()
+      case 133: try {
+        var v: WireMappingAdd?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .mappingAdd(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .mappingAdd(v)
+        }
+      }()
+      case 134: try {
+        var v: WireMappingRemove?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .mappingRemove(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .mappingRemove(v)
+        }
+      }()
+      case 135: try {
+        var v: WireIssuerList?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .issuerList(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .issuerList(v)
+        }
+      }()
+      case 136: try {
+        var v: WireMappingList?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .mappingList(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .mappingList(v)
+        }
+      }()
       case 140: try {
         var v: WireTicketIssue?
         var hadOneofValue = false
@@ -4010,6 +4856,50 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
       guard case .checkToken(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 107)
     }()
+    case .securityStep?: try {
+      guard case .securityStep(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 120)
+    }()
+    case .securityInitiate?: try {
+      guard case .securityInitiate(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 121)
+    }()
+    case .securityEnd?: try {
+      guard case .securityEnd(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 122)
+    }()
+    case .securityTransition?: try {
+      guard case .securityTransition(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 123)
+    }()
+    case .keytabSet?: try {
+      guard case .keytabSet(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 124)
+    }()
+    case .issuerAdd?: try {
+      guard case .issuerAdd(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 131)
+    }()
+    case .issuerRemove?: try {
+      guard case .issuerRemove(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 132)
+    }()
+    case .mappingAdd?: try {
+      guard case .mappingAdd(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 133)
+    }()
+    case .mappingRemove?: try {
+      guard case .mappingRemove(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 134)
+    }()
+    case .issuerList?: try {
+      guard case .issuerList(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 135)
+    }()
+    case .mappingList?: try {
+      guard case .mappingList(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 136)
+    }()
     case .ticketIssue?: try {
       guard case .ticketIssue(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 140)
@@ -4034,530 +4924,619 @@ nonisolated extension WireRequest: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Response"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}&pipe_created\0\u{3}pipe_opened\0\u{3}pipe_waiting\0\u{1}pipes\0\u{2}\u{9}endpoints\0\u{4}\u{8}token_opened\0\u{3}token_adjusted\0\u{3}token_information\0\u{3}token_checked\0\u{4}%ticket_issued\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}&pipe_created\0\u{3}pipe_opened\0\u{3}pipe_waiting\0\u{1}pipes\0\u{2}\u{9}endpoints\0\u{4}\u{8}token_opened\0\u{3}token_adjusted\0\u{3}token_information\0\u{3}token_checked\0\u{4}\u{11}security_stepped\0\u{2}\u{f}issuers\0\u{1}mappings\0\u{4}\u{4}ticket_issued\0")
+
+  fileprivate class _StorageClass {
+    var _id: UInt64 = 0
+    var _body: WireResponse.OneOf_Body?
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _id = source._id
+      _body = source._body
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.id) }()
-      case 2: try {
-        var v: WireRefusal?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .refusal(let m) = current {v = m}
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt64Field(value: &_storage._id) }()
+        case 2: try {
+          var v: WireRefusal?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .refusal(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .refusal(v)
+          }
+        }()
+        case 3: try {
+          var v: WireDone?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .done(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .done(v)
+          }
+        }()
+        case 10: try {
+          var v: WireAttached?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .attached(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .attached(v)
+          }
+        }()
+        case 11: try {
+          var v: WireCaptured?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .captured(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .captured(v)
+          }
+        }()
+        case 12: try {
+          var v: WireHandle?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .handle(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .handle(v)
+          }
+        }()
+        case 14: try {
+          var v: WireRegistered?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .registered(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .registered(v)
+          }
+        }()
+        case 15: try {
+          var v: WireThreadView?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .thread(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .thread(v)
+          }
+        }()
+        case 16: try {
+          var v: WireThreadList?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .threads(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .threads(v)
+          }
+        }()
+        case 17: try {
+          var v: WireLaunched?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .launched(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .launched(v)
+          }
+        }()
+        case 19: try {
+          var v: WireNames?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .names(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .names(v)
+          }
+        }()
+        case 20: try {
+          var v: WireAccountRecord?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .account(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .account(v)
+          }
+        }()
+        case 22: try {
+          var v: WireAccountRecords?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .accounts(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .accounts(v)
+          }
+        }()
+        case 25: try {
+          var v: WireRoots?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .roots(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .roots(v)
+          }
+        }()
+        case 27: try {
+          var v: WireDescriptor?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .descriptor(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .descriptor(v)
+          }
+        }()
+        case 29: try {
+          var v: WireTokenView?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .token(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .token(v)
+          }
+        }()
+        case 31: try {
+          var v: WirePropagated?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .propagated(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .propagated(v)
+          }
+        }()
+        case 40: try {
+          var v: WireConnectionList?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .connections(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .connections(v)
+          }
+        }()
+        case 41: try {
+          var v: WireSessionList?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .sessions(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .sessions(v)
+          }
+        }()
+        case 42: try {
+          var v: WireAuthorityStatus?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .status(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .status(v)
+          }
+        }()
+        case 80: try {
+          var v: WirePipeCreated?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .pipeCreated(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .pipeCreated(v)
+          }
+        }()
+        case 81: try {
+          var v: WirePipeOpened?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .pipeOpened(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .pipeOpened(v)
+          }
+        }()
+        case 82: try {
+          var v: WirePipeWaiting?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .pipeWaiting(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .pipeWaiting(v)
+          }
+        }()
+        case 83: try {
+          var v: WirePipes?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .pipes(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .pipes(v)
+          }
+        }()
+        case 92: try {
+          var v: WireEndpoints?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .endpoints(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .endpoints(v)
+          }
+        }()
+        case 100: try {
+          var v: WireTokenOpened?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .tokenOpened(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .tokenOpened(v)
+          }
+        }()
+        case 101: try {
+          var v: WireTokenAdjusted?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .tokenAdjusted(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .tokenAdjusted(v)
+          }
+        }()
+        case 102: try {
+          var v: WireTokenInformation?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .tokenInformation(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .tokenInformation(v)
+          }
+        }()
+        case 103: try {
+          var v: WireTokenChecked?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .tokenChecked(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .tokenChecked(v)
+          }
+        }()
+        case 120: try {
+          var v: WireSecurityStepped?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .securityStepped(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .securityStepped(v)
+          }
+        }()
+        case 135: try {
+          var v: WireIssuers?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .issuers(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .issuers(v)
+          }
+        }()
+        case 136: try {
+          var v: WireMappings?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .mappings(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .mappings(v)
+          }
+        }()
+        case 140: try {
+          var v: WireTicketIssued?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .ticketIssued(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .ticketIssued(v)
+          }
+        }()
+        default: break
         }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .refusal(v)
-        }
-      }()
-      case 3: try {
-        var v: WireDone?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .done(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .done(v)
-        }
-      }()
-      case 10: try {
-        var v: WireAttached?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .attached(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .attached(v)
-        }
-      }()
-      case 11: try {
-        var v: WireCaptured?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .captured(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .captured(v)
-        }
-      }()
-      case 12: try {
-        var v: WireHandle?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .handle(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .handle(v)
-        }
-      }()
-      case 14: try {
-        var v: WireRegistered?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .registered(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .registered(v)
-        }
-      }()
-      case 15: try {
-        var v: WireThreadView?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .thread(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .thread(v)
-        }
-      }()
-      case 16: try {
-        var v: WireThreadList?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .threads(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .threads(v)
-        }
-      }()
-      case 17: try {
-        var v: WireLaunched?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .launched(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .launched(v)
-        }
-      }()
-      case 19: try {
-        var v: WireNames?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .names(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .names(v)
-        }
-      }()
-      case 20: try {
-        var v: WireAccountRecord?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .account(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .account(v)
-        }
-      }()
-      case 22: try {
-        var v: WireAccountRecords?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .accounts(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .accounts(v)
-        }
-      }()
-      case 25: try {
-        var v: WireRoots?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .roots(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .roots(v)
-        }
-      }()
-      case 27: try {
-        var v: WireDescriptor?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .descriptor(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .descriptor(v)
-        }
-      }()
-      case 29: try {
-        var v: WireTokenView?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .token(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .token(v)
-        }
-      }()
-      case 31: try {
-        var v: WirePropagated?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .propagated(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .propagated(v)
-        }
-      }()
-      case 40: try {
-        var v: WireConnectionList?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .connections(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .connections(v)
-        }
-      }()
-      case 41: try {
-        var v: WireSessionList?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .sessions(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .sessions(v)
-        }
-      }()
-      case 42: try {
-        var v: WireAuthorityStatus?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .status(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .status(v)
-        }
-      }()
-      case 80: try {
-        var v: WirePipeCreated?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .pipeCreated(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .pipeCreated(v)
-        }
-      }()
-      case 81: try {
-        var v: WirePipeOpened?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .pipeOpened(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .pipeOpened(v)
-        }
-      }()
-      case 82: try {
-        var v: WirePipeWaiting?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .pipeWaiting(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .pipeWaiting(v)
-        }
-      }()
-      case 83: try {
-        var v: WirePipes?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .pipes(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .pipes(v)
-        }
-      }()
-      case 92: try {
-        var v: WireEndpoints?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .endpoints(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .endpoints(v)
-        }
-      }()
-      case 100: try {
-        var v: WireTokenOpened?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .tokenOpened(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .tokenOpened(v)
-        }
-      }()
-      case 101: try {
-        var v: WireTokenAdjusted?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .tokenAdjusted(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .tokenAdjusted(v)
-        }
-      }()
-      case 102: try {
-        var v: WireTokenInformation?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .tokenInformation(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .tokenInformation(v)
-        }
-      }()
-      case 103: try {
-        var v: WireTokenChecked?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .tokenChecked(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .tokenChecked(v)
-        }
-      }()
-      case 140: try {
-        var v: WireTicketIssued?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .ticketIssued(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .ticketIssued(v)
-        }
-      }()
-      default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if self.id != 0 {
-      try visitor.visitSingularUInt64Field(value: self.id, fieldNumber: 1)
-    }
-    switch self.body {
-    case .refusal?: try {
-      guard case .refusal(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-    }()
-    case .done?: try {
-      guard case .done(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    }()
-    case .attached?: try {
-      guard case .attached(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
-    }()
-    case .captured?: try {
-      guard case .captured(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
-    }()
-    case .handle?: try {
-      guard case .handle(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
-    }()
-    case .registered?: try {
-      guard case .registered(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
-    }()
-    case .thread?: try {
-      guard case .thread(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
-    }()
-    case .threads?: try {
-      guard case .threads(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
-    }()
-    case .launched?: try {
-      guard case .launched(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
-    }()
-    case .names?: try {
-      guard case .names(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
-    }()
-    case .account?: try {
-      guard case .account(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
-    }()
-    case .accounts?: try {
-      guard case .accounts(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
-    }()
-    case .roots?: try {
-      guard case .roots(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
-    }()
-    case .descriptor?: try {
-      guard case .descriptor(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 27)
-    }()
-    case .token?: try {
-      guard case .token(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
-    }()
-    case .propagated?: try {
-      guard case .propagated(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
-    }()
-    case .connections?: try {
-      guard case .connections(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
-    }()
-    case .sessions?: try {
-      guard case .sessions(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 41)
-    }()
-    case .status?: try {
-      guard case .status(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 42)
-    }()
-    case .pipeCreated?: try {
-      guard case .pipeCreated(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
-    }()
-    case .pipeOpened?: try {
-      guard case .pipeOpened(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 81)
-    }()
-    case .pipeWaiting?: try {
-      guard case .pipeWaiting(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 82)
-    }()
-    case .pipes?: try {
-      guard case .pipes(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
-    }()
-    case .endpoints?: try {
-      guard case .endpoints(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 92)
-    }()
-    case .tokenOpened?: try {
-      guard case .tokenOpened(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 100)
-    }()
-    case .tokenAdjusted?: try {
-      guard case .tokenAdjusted(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 101)
-    }()
-    case .tokenInformation?: try {
-      guard case .tokenInformation(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 102)
-    }()
-    case .tokenChecked?: try {
-      guard case .tokenChecked(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 103)
-    }()
-    case .ticketIssued?: try {
-      guard case .ticketIssued(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 140)
-    }()
-    case nil: break
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._id != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._id, fieldNumber: 1)
+      }
+      switch _storage._body {
+      case .refusal?: try {
+        guard case .refusal(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      }()
+      case .done?: try {
+        guard case .done(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      }()
+      case .attached?: try {
+        guard case .attached(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      }()
+      case .captured?: try {
+        guard case .captured(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      }()
+      case .handle?: try {
+        guard case .handle(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+      }()
+      case .registered?: try {
+        guard case .registered(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+      }()
+      case .thread?: try {
+        guard case .thread(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+      }()
+      case .threads?: try {
+        guard case .threads(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+      }()
+      case .launched?: try {
+        guard case .launched(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+      }()
+      case .names?: try {
+        guard case .names(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
+      }()
+      case .account?: try {
+        guard case .account(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+      }()
+      case .accounts?: try {
+        guard case .accounts(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
+      }()
+      case .roots?: try {
+        guard case .roots(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
+      }()
+      case .descriptor?: try {
+        guard case .descriptor(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 27)
+      }()
+      case .token?: try {
+        guard case .token(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
+      }()
+      case .propagated?: try {
+        guard case .propagated(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
+      }()
+      case .connections?: try {
+        guard case .connections(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
+      }()
+      case .sessions?: try {
+        guard case .sessions(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 41)
+      }()
+      case .status?: try {
+        guard case .status(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 42)
+      }()
+      case .pipeCreated?: try {
+        guard case .pipeCreated(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
+      }()
+      case .pipeOpened?: try {
+        guard case .pipeOpened(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 81)
+      }()
+      case .pipeWaiting?: try {
+        guard case .pipeWaiting(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 82)
+      }()
+      case .pipes?: try {
+        guard case .pipes(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
+      }()
+      case .endpoints?: try {
+        guard case .endpoints(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 92)
+      }()
+      case .tokenOpened?: try {
+        guard case .tokenOpened(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 100)
+      }()
+      case .tokenAdjusted?: try {
+        guard case .tokenAdjusted(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 101)
+      }()
+      case .tokenInformation?: try {
+        guard case .tokenInformation(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 102)
+      }()
+      case .tokenChecked?: try {
+        guard case .tokenChecked(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 103)
+      }()
+      case .securityStepped?: try {
+        guard case .securityStepped(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 120)
+      }()
+      case .issuers?: try {
+        guard case .issuers(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 135)
+      }()
+      case .mappings?: try {
+        guard case .mappings(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 136)
+      }()
+      case .ticketIssued?: try {
+        guard case .ticketIssued(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 140)
+      }()
+      case nil: break
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireResponse, rhs: WireResponse) -> Bool {
-    if lhs.id != rhs.id {return false}
-    if lhs.body != rhs.body {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._id != rhs_storage._id {return false}
+        if _storage._body != rhs_storage._body {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4618,7 +5597,7 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
 }
 
 nonisolated extension WireRefusal.Reason: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNSPECIFIED\0\u{1}BAD_REQUEST\0\u{1}ACCESS_DENIED\0\u{1}NOT_FOUND\0\u{1}ALREADY_EXISTS\0\u{1}LIMIT\0\u{1}NO_PRIVILEGE\0\u{1}INTEGRITY\0\u{1}RESTRICTED\0\u{1}PEER_GONE\0\u{1}NOT_LOCAL\0\u{1}WRONG_NAMESPACE\0\u{1}ALREADY_ATTACHED\0\u{1}UNSUPPORTED\0\u{1}INTERNAL\0\u{1}CONFLICT\0\u{2}7LOGON_FAILURE\0\u{2}\u{a}BUSY\0\u{2}F\u{1}ACCOUNT_EXPIRED\0\u{1}PASSWORD_EXPIRED\0\u{1}ACCOUNT_RESTRICTED\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNSPECIFIED\0\u{1}BAD_REQUEST\0\u{1}ACCESS_DENIED\0\u{1}NOT_FOUND\0\u{1}ALREADY_EXISTS\0\u{1}LIMIT\0\u{1}NO_PRIVILEGE\0\u{1}INTEGRITY\0\u{1}RESTRICTED\0\u{1}PEER_GONE\0\u{1}NOT_LOCAL\0\u{1}WRONG_NAMESPACE\0\u{1}ALREADY_ATTACHED\0\u{1}UNSUPPORTED\0\u{1}INTERNAL\0\u{1}CONFLICT\0\u{2}7LOGON_FAILURE\0\u{2}\u{a}BUSY\0\u{2}2NOT_MAPPED\0\u{2}\u{14}ACCOUNT_EXPIRED\0\u{1}PASSWORD_EXPIRED\0\u{1}ACCOUNT_RESTRICTED\0")
 }
 
 nonisolated extension WireAttach: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -8413,6 +9392,1037 @@ nonisolated extension WireTicketRedeem: SwiftProtobuf.Message, SwiftProtobuf._Me
 
   package static func ==(lhs: WireTicketRedeem, rhs: WireTicketRedeem) -> Bool {
     if lhs.ticket != rhs.ticket {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireIssuerRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".IssuerRecord"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}kind\0\u{1}identity\0\u{1}keys\0\u{1}audiences\0\u{1}algorithms\0\u{3}unmapped_anonymous\0\u{1}services\0\u{3}any_service\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.kind) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.identity) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.keys) }()
+      case 5: try { try decoder.decodeRepeatedStringField(value: &self.audiences) }()
+      case 6: try { try decoder.decodeRepeatedStringField(value: &self.algorithms) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.unmappedAnonymous) }()
+      case 8: try { try decoder.decodeRepeatedStringField(value: &self.services) }()
+      case 9: try { try decoder.decodeSingularBoolField(value: &self.anyService) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if self.kind != .unspecified {
+      try visitor.visitSingularEnumField(value: self.kind, fieldNumber: 2)
+    }
+    if !self.identity.isEmpty {
+      try visitor.visitSingularStringField(value: self.identity, fieldNumber: 3)
+    }
+    if !self.keys.isEmpty {
+      try visitor.visitSingularBytesField(value: self.keys, fieldNumber: 4)
+    }
+    if !self.audiences.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.audiences, fieldNumber: 5)
+    }
+    if !self.algorithms.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.algorithms, fieldNumber: 6)
+    }
+    if self.unmappedAnonymous != false {
+      try visitor.visitSingularBoolField(value: self.unmappedAnonymous, fieldNumber: 7)
+    }
+    if !self.services.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.services, fieldNumber: 8)
+    }
+    if self.anyService != false {
+      try visitor.visitSingularBoolField(value: self.anyService, fieldNumber: 9)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireIssuerRecord, rhs: WireIssuerRecord) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.kind != rhs.kind {return false}
+    if lhs.identity != rhs.identity {return false}
+    if lhs.keys != rhs.keys {return false}
+    if lhs.audiences != rhs.audiences {return false}
+    if lhs.algorithms != rhs.algorithms {return false}
+    if lhs.unmappedAnonymous != rhs.unmappedAnonymous {return false}
+    if lhs.services != rhs.services {return false}
+    if lhs.anyService != rhs.anyService {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireIssuerAdd: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".IssuerAdd"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}issuer\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._issuer) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._issuer {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireIssuerAdd, rhs: WireIssuerAdd) -> Bool {
+    if lhs._issuer != rhs._issuer {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireIssuerRemove: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".IssuerRemove"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireIssuerRemove, rhs: WireIssuerRemove) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireIssuerList: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".IssuerList"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}after\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.after) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.after.isEmpty {
+      try visitor.visitSingularStringField(value: self.after, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireIssuerList, rhs: WireIssuerList) -> Bool {
+    if lhs.after != rhs.after {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireIssuers: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Issuers"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}issuers\0\u{1}more\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.issuers) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.more) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.issuers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.issuers, fieldNumber: 1)
+    }
+    if self.more != false {
+      try visitor.visitSingularBoolField(value: self.more, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireIssuers, rhs: WireIssuers) -> Bool {
+    if lhs.issuers != rhs.issuers {return false}
+    if lhs.more != rhs.more {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMappingRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MappingRecord"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}issuer\0\u{1}attribute\0\u{1}value\0\u{1}account\0\u{3}by_name\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.issuer) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.attribute) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.value) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.account) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.byName) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.id != 0 {
+      try visitor.visitSingularUInt64Field(value: self.id, fieldNumber: 1)
+    }
+    if !self.issuer.isEmpty {
+      try visitor.visitSingularStringField(value: self.issuer, fieldNumber: 2)
+    }
+    if !self.attribute.isEmpty {
+      try visitor.visitSingularStringField(value: self.attribute, fieldNumber: 3)
+    }
+    if !self.value.isEmpty {
+      try visitor.visitSingularStringField(value: self.value, fieldNumber: 4)
+    }
+    if !self.account.isEmpty {
+      try visitor.visitSingularStringField(value: self.account, fieldNumber: 5)
+    }
+    if self.byName != false {
+      try visitor.visitSingularBoolField(value: self.byName, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireMappingRecord, rhs: WireMappingRecord) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.issuer != rhs.issuer {return false}
+    if lhs.attribute != rhs.attribute {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.account != rhs.account {return false}
+    if lhs.byName != rhs.byName {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMappingAdd: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MappingAdd"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}issuer\0\u{1}attribute\0\u{1}value\0\u{1}accounts\0\u{3}by_name\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.issuer) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.attribute) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.value) }()
+      case 4: try { try decoder.decodeRepeatedStringField(value: &self.accounts) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.byName) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.issuer.isEmpty {
+      try visitor.visitSingularStringField(value: self.issuer, fieldNumber: 1)
+    }
+    if !self.attribute.isEmpty {
+      try visitor.visitSingularStringField(value: self.attribute, fieldNumber: 2)
+    }
+    if !self.value.isEmpty {
+      try visitor.visitSingularStringField(value: self.value, fieldNumber: 3)
+    }
+    if !self.accounts.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.accounts, fieldNumber: 4)
+    }
+    if self.byName != false {
+      try visitor.visitSingularBoolField(value: self.byName, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireMappingAdd, rhs: WireMappingAdd) -> Bool {
+    if lhs.issuer != rhs.issuer {return false}
+    if lhs.attribute != rhs.attribute {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.accounts != rhs.accounts {return false}
+    if lhs.byName != rhs.byName {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMappingRemove: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MappingRemove"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.id) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.id != 0 {
+      try visitor.visitSingularUInt64Field(value: self.id, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireMappingRemove, rhs: WireMappingRemove) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMappingList: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MappingList"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}after\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.after) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.after != 0 {
+      try visitor.visitSingularUInt64Field(value: self.after, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireMappingList, rhs: WireMappingList) -> Bool {
+    if lhs.after != rhs.after {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMappings: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Mappings"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}mappings\0\u{1}more\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.mappings) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.more) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.mappings.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.mappings, fieldNumber: 1)
+    }
+    if self.more != false {
+      try visitor.visitSingularBoolField(value: self.more, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireMappings, rhs: WireMappings) -> Bool {
+    if lhs.mappings != rhs.mappings {return false}
+    if lhs.more != rhs.more {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSecurityStep: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SecurityStep"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}context\0\u{1}package\0\u{1}token\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.context) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.package) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.token) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.context != 0 {
+      try visitor.visitSingularUInt64Field(value: self.context, fieldNumber: 1)
+    }
+    if !self.package.isEmpty {
+      try visitor.visitSingularStringField(value: self.package, fieldNumber: 2)
+    }
+    if !self.token.isEmpty {
+      try visitor.visitSingularBytesField(value: self.token, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSecurityStep, rhs: WireSecurityStep) -> Bool {
+    if lhs.context != rhs.context {return false}
+    if lhs.package != rhs.package {return false}
+    if lhs.token != rhs.token {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSecurityStepped: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SecurityStepped"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}context\0\u{1}token\0\u{1}attributes\0\u{1}captured\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.context) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.token) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._attributes) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._captured) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.context != 0 {
+      try visitor.visitSingularUInt64Field(value: self.context, fieldNumber: 1)
+    }
+    if !self.token.isEmpty {
+      try visitor.visitSingularBytesField(value: self.token, fieldNumber: 2)
+    }
+    try { if let v = self._attributes {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._captured {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSecurityStepped, rhs: WireSecurityStepped) -> Bool {
+    if lhs.context != rhs.context {return false}
+    if lhs.token != rhs.token {return false}
+    if lhs._attributes != rhs._attributes {return false}
+    if lhs._captured != rhs._captured {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSecurityAttributes: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SecurityAttributes"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}package\0\u{1}client\0\u{1}target\0\u{1}level\0\u{1}expiry\0\u{1}flags\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.package) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.client) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.target) }()
+      case 4: try { try decoder.decodeSingularEnumField(value: &self.level) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.expiry) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.flags) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.package.isEmpty {
+      try visitor.visitSingularStringField(value: self.package, fieldNumber: 1)
+    }
+    if !self.client.isEmpty {
+      try visitor.visitSingularStringField(value: self.client, fieldNumber: 2)
+    }
+    if !self.target.isEmpty {
+      try visitor.visitSingularStringField(value: self.target, fieldNumber: 3)
+    }
+    if self.level != .unspecified {
+      try visitor.visitSingularEnumField(value: self.level, fieldNumber: 4)
+    }
+    if self.expiry != 0 {
+      try visitor.visitSingularUInt64Field(value: self.expiry, fieldNumber: 5)
+    }
+    if self.flags != 0 {
+      try visitor.visitSingularUInt32Field(value: self.flags, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSecurityAttributes, rhs: WireSecurityAttributes) -> Bool {
+    if lhs.package != rhs.package {return false}
+    if lhs.client != rhs.client {return false}
+    if lhs.target != rhs.target {return false}
+    if lhs.level != rhs.level {return false}
+    if lhs.expiry != rhs.expiry {return false}
+    if lhs.flags != rhs.flags {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSecurityInitiate: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SecurityInitiate"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}context\0\u{1}package\0\u{1}target\0\u{1}level\0\u{1}handle\0\u{1}token\0\u{1}mutual\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.context) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.package) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.target) }()
+      case 4: try { try decoder.decodeSingularEnumField(value: &self.level) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.handle) }()
+      case 6: try { try decoder.decodeSingularBytesField(value: &self.token) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.mutual) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.context != 0 {
+      try visitor.visitSingularUInt64Field(value: self.context, fieldNumber: 1)
+    }
+    if !self.package.isEmpty {
+      try visitor.visitSingularStringField(value: self.package, fieldNumber: 2)
+    }
+    if !self.target.isEmpty {
+      try visitor.visitSingularStringField(value: self.target, fieldNumber: 3)
+    }
+    if self.level != .unspecified {
+      try visitor.visitSingularEnumField(value: self.level, fieldNumber: 4)
+    }
+    if self.handle != 0 {
+      try visitor.visitSingularUInt64Field(value: self.handle, fieldNumber: 5)
+    }
+    if !self.token.isEmpty {
+      try visitor.visitSingularBytesField(value: self.token, fieldNumber: 6)
+    }
+    if self.mutual != false {
+      try visitor.visitSingularBoolField(value: self.mutual, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSecurityInitiate, rhs: WireSecurityInitiate) -> Bool {
+    if lhs.context != rhs.context {return false}
+    if lhs.package != rhs.package {return false}
+    if lhs.target != rhs.target {return false}
+    if lhs.level != rhs.level {return false}
+    if lhs.handle != rhs.handle {return false}
+    if lhs.token != rhs.token {return false}
+    if lhs.mutual != rhs.mutual {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSecurityEnd: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SecurityEnd"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}context\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.context) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.context != 0 {
+      try visitor.visitSingularUInt64Field(value: self.context, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSecurityEnd, rhs: WireSecurityEnd) -> Bool {
+    if lhs.context != rhs.context {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSecurityTransition: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SecurityTransition"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}package\0\u{1}client\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.package) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.client) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.package.isEmpty {
+      try visitor.visitSingularStringField(value: self.package, fieldNumber: 1)
+    }
+    if !self.client.isEmpty {
+      try visitor.visitSingularStringField(value: self.client, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireSecurityTransition, rhs: WireSecurityTransition) -> Bool {
+    if lhs.package != rhs.package {return false}
+    if lhs.client != rhs.client {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireKeytabSet: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".KeytabSet"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}account\0\u{1}delegate\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.account) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.delegate) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.account.isEmpty {
+      try visitor.visitSingularStringField(value: self.account, fieldNumber: 1)
+    }
+    if self.delegate != false {
+      try visitor.visitSingularBoolField(value: self.delegate, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireKeytabSet, rhs: WireKeytabSet) -> Bool {
+    if lhs.account != rhs.account {return false}
+    if lhs.delegate != rhs.delegate {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireGssRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GssRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}accept\0\u{1}initiate\0\u{1}transition\0\u{3}end_context\0\u{3}end_credentials\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.id) }()
+      case 2: try {
+        var v: WireGssAccept?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .accept(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .accept(v)
+        }
+      }()
+      case 3: try {
+        var v: WireGssInitiate?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .initiate(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .initiate(v)
+        }
+      }()
+      case 4: try {
+        var v: WireGssTransition?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .transition(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .transition(v)
+        }
+      }()
+      case 5: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.body != nil {try decoder.handleConflictingOneOf()}
+          self.body = .endContext(v)
+        }
+      }()
+      case 6: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.body != nil {try decoder.handleConflictingOneOf()}
+          self.body = .endCredentials(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.id != 0 {
+      try visitor.visitSingularUInt64Field(value: self.id, fieldNumber: 1)
+    }
+    switch self.body {
+    case .accept?: try {
+      guard case .accept(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case .initiate?: try {
+      guard case .initiate(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    }()
+    case .transition?: try {
+      guard case .transition(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case .endContext?: try {
+      guard case .endContext(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 5)
+    }()
+    case .endCredentials?: try {
+      guard case .endCredentials(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 6)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireGssRequest, rhs: WireGssRequest) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.body != rhs.body {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireGssAccept: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GssAccept"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}context\0\u{1}negotiate\0\u{1}token\0\u{1}credentials\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.context) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.negotiate) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.token) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.credentials) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.context != 0 {
+      try visitor.visitSingularUInt64Field(value: self.context, fieldNumber: 1)
+    }
+    if self.negotiate != false {
+      try visitor.visitSingularBoolField(value: self.negotiate, fieldNumber: 2)
+    }
+    if !self.token.isEmpty {
+      try visitor.visitSingularBytesField(value: self.token, fieldNumber: 3)
+    }
+    if self.credentials != 0 {
+      try visitor.visitSingularUInt64Field(value: self.credentials, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireGssAccept, rhs: WireGssAccept) -> Bool {
+    if lhs.context != rhs.context {return false}
+    if lhs.negotiate != rhs.negotiate {return false}
+    if lhs.token != rhs.token {return false}
+    if lhs.credentials != rhs.credentials {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireGssInitiate: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GssInitiate"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}context\0\u{1}credentials\0\u{1}negotiate\0\u{1}target\0\u{1}flags\0\u{1}token\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.context) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.credentials) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.negotiate) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.target) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.flags) }()
+      case 6: try { try decoder.decodeSingularBytesField(value: &self.token) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.context != 0 {
+      try visitor.visitSingularUInt64Field(value: self.context, fieldNumber: 1)
+    }
+    if self.credentials != 0 {
+      try visitor.visitSingularUInt64Field(value: self.credentials, fieldNumber: 2)
+    }
+    if self.negotiate != false {
+      try visitor.visitSingularBoolField(value: self.negotiate, fieldNumber: 3)
+    }
+    if !self.target.isEmpty {
+      try visitor.visitSingularStringField(value: self.target, fieldNumber: 4)
+    }
+    if self.flags != 0 {
+      try visitor.visitSingularUInt32Field(value: self.flags, fieldNumber: 5)
+    }
+    if !self.token.isEmpty {
+      try visitor.visitSingularBytesField(value: self.token, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireGssInitiate, rhs: WireGssInitiate) -> Bool {
+    if lhs.context != rhs.context {return false}
+    if lhs.credentials != rhs.credentials {return false}
+    if lhs.negotiate != rhs.negotiate {return false}
+    if lhs.target != rhs.target {return false}
+    if lhs.flags != rhs.flags {return false}
+    if lhs.token != rhs.token {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireGssTransition: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GssTransition"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}client\0\u{1}credentials\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.client) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.credentials) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.client.isEmpty {
+      try visitor.visitSingularStringField(value: self.client, fieldNumber: 1)
+    }
+    if self.credentials != 0 {
+      try visitor.visitSingularUInt64Field(value: self.credentials, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireGssTransition, rhs: WireGssTransition) -> Bool {
+    if lhs.client != rhs.client {return false}
+    if lhs.credentials != rhs.credentials {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireGssResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GssResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}failure\0\u{1}finished\0\u{1}token\0\u{1}flags\0\u{1}lifetime\0\u{1}client\0\u{1}name\0\u{1}realm\0\u{1}target\0\u{1}delegated\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.failure) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.finished) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.token) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.flags) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.lifetime) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.client) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 9: try { try decoder.decodeSingularStringField(value: &self.realm) }()
+      case 10: try { try decoder.decodeSingularStringField(value: &self.target) }()
+      case 11: try { try decoder.decodeSingularBoolField(value: &self.delegated) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.id != 0 {
+      try visitor.visitSingularUInt64Field(value: self.id, fieldNumber: 1)
+    }
+    if !self.failure.isEmpty {
+      try visitor.visitSingularStringField(value: self.failure, fieldNumber: 2)
+    }
+    if self.finished != false {
+      try visitor.visitSingularBoolField(value: self.finished, fieldNumber: 3)
+    }
+    if !self.token.isEmpty {
+      try visitor.visitSingularBytesField(value: self.token, fieldNumber: 4)
+    }
+    if self.flags != 0 {
+      try visitor.visitSingularUInt32Field(value: self.flags, fieldNumber: 5)
+    }
+    if self.lifetime != 0 {
+      try visitor.visitSingularUInt32Field(value: self.lifetime, fieldNumber: 6)
+    }
+    if !self.client.isEmpty {
+      try visitor.visitSingularStringField(value: self.client, fieldNumber: 7)
+    }
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 8)
+    }
+    if !self.realm.isEmpty {
+      try visitor.visitSingularStringField(value: self.realm, fieldNumber: 9)
+    }
+    if !self.target.isEmpty {
+      try visitor.visitSingularStringField(value: self.target, fieldNumber: 10)
+    }
+    if self.delegated != false {
+      try visitor.visitSingularBoolField(value: self.delegated, fieldNumber: 11)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireGssResponse, rhs: WireGssResponse) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.failure != rhs.failure {return false}
+    if lhs.finished != rhs.finished {return false}
+    if lhs.token != rhs.token {return false}
+    if lhs.flags != rhs.flags {return false}
+    if lhs.lifetime != rhs.lifetime {return false}
+    if lhs.client != rhs.client {return false}
+    if lhs.name != rhs.name {return false}
+    if lhs.realm != rhs.realm {return false}
+    if lhs.target != rhs.target {return false}
+    if lhs.delegated != rhs.delegated {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -40,6 +40,36 @@ package final class SecretInput {
         return input
     }
 
+    /// A sealed copy of a small file in memory, for sending: the caller's to close.
+    package static func file(_ path: String) throws -> Int32 {
+        let largest = 65_536
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: largest + 1, alignment: 1)
+        defer {
+            guise_wipe(memory.baseAddress, memory.count)
+            memory.deallocate()
+        }
+        func failure(_ error: Int32) -> ToolError {
+            ToolError("\(visible(path)): \(String(cString: strerror(error)))")
+        }
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure(errno) }
+        defer { close(descriptor) }
+        var count = 0
+        while count < memory.count {
+            let got = read(descriptor, memory.baseAddress! + count, memory.count - count)
+            if got < 0, errno == EINTR { continue }
+            guard got >= 0 else { throw failure(errno) }
+            if got == 0 { break }
+            count += got
+        }
+        guard (1...largest).contains(count) else {
+            throw ToolError("\(visible(path)) has not 1 to \(largest) bytes")
+        }
+        let secret = guise_secret_make(memory.baseAddress, count)
+        guard secret >= 0 else { throw failure(-secret) }
+        return secret
+    }
+
     private static var tooLong: ToolError {
         ToolError("a password has at most \(GUISE_PASSWORD_LARGEST) bytes")
     }

@@ -17,6 +17,7 @@ package struct SessionView: Encodable {
             case .unix: "unix"
             case .service: "service"
             case .networkLogon: "network"
+            case .packageLogon: "package"
             case .interactiveLogon: "interactive"
             case .batchLogon: "batch"
             case .serviceLogon: "service logon"

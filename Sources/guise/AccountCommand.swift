@@ -1,5 +1,6 @@
 import AccessControl
 import ArgumentParser
+import Glibc
 import Guise
 import GuiseProtocol
 import ToolSupport
@@ -15,7 +16,7 @@ struct AccountCommand: ParsableCommand {
             """,
         subcommands: [
             Add.self, Remove.self, List.self, Show.self, Grant.self, Revoke.self, Join.self, Leave.self,
-            Integrity.self, Password.self,
+            Integrity.self, Password.self, Keytab.self,
         ])
 
     /// An integrity level by name.
@@ -344,6 +345,53 @@ struct AccountCommand: ParsableCommand {
                 let password = stdin ? try SecretInput.line() : try SecretInput.new(for: name)
                 try password.send(request, to: try runtime.connect())
             }
+        }
+    }
+
+    struct Keytab: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Set or take away a service's Kerberos keytab.",
+            discussion: """
+                Examples:
+                  guise account keytab files /root/files.keytab
+                  guise account keytab web /root/web.keytab --delegate
+                  guise account keytab files --remove
+
+                The authority keeps a copy that nobody else reads, the service neither; the file
+                is not needed any more. With it the authority judges what the service's clients
+                prove themselves by (Kerberos, Negotiate).
+                """)
+
+        @Argument(help: "The service.")
+        var name: String
+        @Argument(help: "The keytab, as ktadd makes it.", completion: .file())
+        var file: String?
+        @Flag(
+            help: "Let the service act as its clients on other machines, as far as the KDC lets it.")
+        var delegate = false
+        @Flag(help: "Take it away.")
+        var remove = false
+        @OptionGroup var runtime: RuntimeOptions
+
+        func validate() throws {
+            guard (file == nil) == remove, !(remove && delegate) else {
+                throw ValidationError("Say a file or --remove.")
+            }
+        }
+
+        func run() throws {
+            let request = WireRequest.OneOf_Body.keytabSet(
+                .with {
+                    $0.account = name
+                    $0.delegate = delegate
+                })
+            guard let file else {
+                _ = try runtime.connect().call(request)
+                return
+            }
+            let secret = try SecretInput.file(file)
+            defer { close(secret) }
+            _ = try runtime.connect().call(request, descriptor: secret)
         }
     }
 

@@ -48,7 +48,7 @@ extension Session {
         return .value("")
     }
 
-    private func awaitingTask(_ body: @escaping @Sendable () async throws -> String) throws -> Outcome {
+    func awaitingTask(_ body: @escaping @Sendable () async throws -> String) throws -> Outcome {
         final class Box: @unchecked Sendable { var result: Result<String, any Error>? }
         let (box, done) = (Box(), DispatchSemaphore(value: 0))
         Task.detached {

@@ -25,7 +25,8 @@ final class Session: @unchecked Sendable {
 
     func perform(_ words: [String]) -> Outcome {
         do {
-            return try identity(words) ?? logons(words) ?? tokens(words) ?? pipes(words) ?? tickets(words)
+            return try identity(words) ?? logons(words) ?? tokens(words) ?? packages(words) ?? pipes(words)
+                ?? tickets(words)
                 ?? exchange(words) ?? files(words) ?? sockets(words) ?? ports(words) ?? processes(words)
                 ?? load(words) ?? awaiting(words) ?? interference(words) ?? youngCalls(words)
                 ?? handing(words) ?? programs(words) ?? workingDirectory(words) ?? .errno(ENOTSUP)

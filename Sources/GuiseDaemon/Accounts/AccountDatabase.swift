@@ -46,6 +46,7 @@ enum AccountDatabase {
             let machine = SID(sidText), machine.subAuthorityCount == 4
         else { throw Damage(what: "the machine's SID cannot be read") }
 
+        _ = try (MappingTables.issuers(database), MappingTables.rules(database))
         let accounts = try accounts(database, machine, where: "1")
         return AccountDirectory(
             machine: machine, generation: generation, accounts: accounts, roots: try roots(database),

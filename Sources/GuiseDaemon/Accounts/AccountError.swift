@@ -38,6 +38,14 @@ package enum AccountError: Error, Equatable, CustomStringConvertible {
     case unknownEndpoint(name: String)
     /// As many abstract names as may be are registered.
     case tooManyEndpoints
+    /// An issuer or a mapping rule that there cannot be.
+    case invalidMapping(what: String, rule: String)
+    /// No issuer of that name.
+    case unknownIssuer(name: String)
+    /// No mapping rule of that number.
+    case unknownMapping(id: Int64)
+    /// As many as are kept.
+    case tooManyMappings(what: String, limit: Int)
     /// Every RID was used.
     case exhausted
     /// The database refused.
@@ -85,6 +93,14 @@ package enum AccountError: Error, Equatable, CustomStringConvertible {
             "the name \(quoted(name)) is not registered"
         case .tooManyEndpoints:
             "\(RegisteredEndpoint.largestCount) names are registered, and may be no more"
+        case .invalidMapping(let what, let rule):
+            "\(what) is not kept: \(rule)"
+        case .unknownIssuer(let name):
+            "\(quoted(name)) is no issuer that is trusted"
+        case .unknownMapping(let id):
+            "there is no mapping rule \(id)"
+        case .tooManyMappings(let what, let limit):
+            "this machine has \(limit) \(what), and may have no more"
         case .exhausted:
             "every RID of this machine was used"
         case .storage(let detail):

@@ -6,7 +6,7 @@ enum AccountSchema {
     /// "Guis": marks the file as ours (`PRAGMA application_id`).
     static let applicationID: Int = 0x4775_6973
     /// Raised with every migration (`PRAGMA user_version`), so that an older Guise knows to keep off.
-    static let version = 4
+    static let version = 5
     /// The first RID of accounts that people make.
     static let firstRID: Int64 = 1000
 
@@ -61,6 +61,10 @@ enum AccountSchema {
                     ) STRICT, WITHOUT ROWID
                     """)
             try database.execute(sql: "PRAGMA user_version = 4")
+        }
+        migrator.registerMigration("mappings") { database in
+            try database.execute(sql: MappingTables.schema)
+            try database.execute(sql: "PRAGMA user_version = 5")
         }
         return migrator
     }

@@ -200,6 +200,11 @@ package final class AccountStore: Sendable {
         } catch { throw .storage(detail: "\(error)") }
     }
 
+    /// What other tables of the database are read and changed by.
+    func withDatabase<Value: Sendable>(_ body: (DatabaseQueue) throws -> Value) throws -> Value {
+        try database.withLock { try body($0) }
+    }
+
     /// Earlier pages, with what was overwritten since, leave the write-ahead log. Whoever reads the database at this
     /// moment puts that off until the next time.
     private func emptyLog() {

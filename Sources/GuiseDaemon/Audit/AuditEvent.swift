@@ -30,6 +30,8 @@ package struct AuditEvent: Sendable {
         case accountChanged = "account-changed"
         case rootChanged = "root-changed"
         case descriptorChanged = "descriptor-changed"
+        /// An issuer or a mapping rule was added or removed.
+        case mappingChanged = "mapping-changed"
         /// A managed root is not to be used.
         case rootUnavailable = "root-unavailable"
         /// Events that there was no room for.

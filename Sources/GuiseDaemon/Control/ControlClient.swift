@@ -21,6 +21,8 @@ final class ControlClient {
     var captures: [UInt64: Captured] = [:]
     /// Of captures that came by a pipe: the server whose instance the client has.
     var instances: [UInt64: PipeServer] = [:]
+    /// What a security package has under way, in one conversation at a time.
+    var exchange: GSSContext?
     /// Whether an answer is being worked on elsewhere.
     var isBusy = false
     private var lastCapture: UInt64 = 0
@@ -42,9 +44,9 @@ final class ControlClient {
         /// Whose handles they are.
         weak var attachment: Attachment?
 
-        /// A connection's.
-        init(client: PeerCapture.Client) {
-            (captured, object, granted, logon) = (client, nil, [], nil)
+        /// A connection's, or with a session that of a client whom a security package found out.
+        init(client: PeerCapture.Client, logon: LogonSession? = nil) {
+            (captured, object, granted, self.logon) = (client, nil, [], logon)
         }
 
         init(_ object: TokenObject, _ granted: AccessMask<TokenKind>, logon: LogonSession? = nil) {

@@ -59,7 +59,7 @@ package final class ControlServer: @unchecked Sendable {
 
     private enum Report: Sendable {
         case result(of: UInt64, Result<WireResponse.OneOf_Body, Refused>)
-        /// A password was checked or hashed.
+        /// A password was checked or hashed, or a worker is done: what is left is for this thread.
         case checked(for: UInt64, Requests.Finish)
         /// A connection of the user is closed.
         case closed(UInt32)
@@ -278,6 +278,10 @@ package final class ControlServer: @unchecked Sendable {
                 return
             case .inLine(let line, let work):
                 try answerInLine(client, request.id, line, work)
+                return
+            case .onWorker(let work):
+                let number = try expect(client, request.id)
+                workers.run(for: user) { self.report(.checked(for: number, work())) }
                 return
             }
         } catch {

@@ -29,12 +29,12 @@ extension Refused {
             switch error {
             case .invalidName, .notAGroup, .cycle, .invalidUnixID, .ambiguousUnixName, .unixIDNeeded,
                 .groupHasNoPrimaryGroup, .unknownPrivilege, .invalidIntegrity, .noPassword, .invalidRoot,
-                .invalidEndpoint:
+                .invalidEndpoint, .invalidMapping:
                 .badRequest
             case .taken: .alreadyExists
-            case .unknownAccount, .unknownRoot, .unknownEndpoint: .notFound
+            case .unknownAccount, .unknownRoot, .unknownEndpoint, .unknownIssuer, .unknownMapping: .notFound
             case .builtIn: .accessDenied
-            case .exhausted, .tooManyGroups, .tooManyEndpoints: .limit
+            case .exhausted, .tooManyGroups, .tooManyEndpoints, .tooManyMappings: .limit
             case .storage: .internal
             }
         self.init(reason, error.description)

@@ -165,6 +165,9 @@ extension WireRequest.OneOf_Body {
                         ("leave", request.leave),
                     ])
             )
+        case .keytabSet(let request):
+            let words = request.delegate ? ["for delegation"] : []
+            return (.accountChanged, Self.joined(["set the keytab of \(request.account)"] + words, []))
         case .rootAdd(let request):
             let words = ["add"] + (request.adopt ? ["adopt"] : [])
             return (.rootChanged, Self.joined(words, [("descriptor", [request.sddl].filter { !$0.isEmpty })]))
@@ -179,6 +182,33 @@ extension WireRequest.OneOf_Body {
             return (.descriptorChanged, "set \(set?.sddl() ?? request.sddl)")
         case .propagate:
             return (.descriptorChanged, "propagate")
+        case .issuerAdd(let request):
+            let issuer = request.issuer
+            return (
+                .mappingChanged,
+                Self.joined(
+                    [
+                        "trust \(issuer.kind) issuer \(issuer.name)", issuer.identity,
+                        "unmapped \(issuer.unmappedAnonymous ? "anonymous" : "refused")",
+                    ].filter { !$0.isEmpty },
+                    [
+                        ("audience", issuer.audiences), ("algorithm", issuer.algorithms),
+                        ("service", issuer.anyService ? ["any"] : issuer.services),
+                    ])
+            )
+        case .issuerRemove(let request):
+            return (.mappingChanged, "distrust issuer \(request.name)")
+        case .mappingAdd(let request):
+            let value = request.byName ? "name@\(request.value)" : request.value
+            return (
+                .mappingChanged,
+                Self.joined(
+                    ["add to \(request.issuer)", "\(request.attribute) \(value)"],
+                    [("is", request.accounts)])
+                    + (request.accounts.isEmpty ? ", refuse" : "")
+            )
+        case .mappingRemove(let request):
+            return (.mappingChanged, "remove rule \(request.id)")
         default:
             return nil
         }

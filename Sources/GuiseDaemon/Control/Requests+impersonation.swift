@@ -204,7 +204,8 @@ extension Requests {
             throw Refused(.accessDenied, "the client's logon session has ended")
         }
         let token = Token.Impersonation(captured.client.token, level: level)
-        let isOwnLogon = session?.creator == attachment.logon.session.id
+        let isOwnLogon =
+            session?.creator == attachment.logon.session.id && session?.hasExplicitCredentials == true
         func gate(at level: ImpersonationLevel) -> ImpersonationGate.GateRefusal? {
             ImpersonationGate.impersonationGate(
                 service: attachment.logon.token.token, client: captured.client.token, level: level,
@@ -283,7 +284,10 @@ extension Requests {
     /// Takes back the handles of a capture, and ends the session of a logon.
     func release(_ captured: ControlClient.Captured) {
         captured.attachment?.close(captured.handleNumbers)
-        if let logon = captured.logon { context.sessions.end(logon.id) }
+        if let logon = captured.logon {
+            context.sessions.end(logon.id)
+            delegations[logon.id] = nil
+        }
     }
 
     func capturedToken(
@@ -313,6 +317,11 @@ extension Requests {
         if request.logon != 0 {
             guard let held = client.captures[request.logon], let session = held.logon else {
                 throw Refused(.notFound, "there is no logon \(request.logon)")
+            }
+            // Connecting as somebody asks for no privilege: the password was said here.
+            guard session.hasExplicitCredentials else {
+                throw Refused(
+                    .accessDenied, "only who was logged on by password is connected as; impersonate first")
             }
             guard context.sessions.isAlive(session.id) else {
                 throw Refused(.accessDenied, "the logon session has ended")

@@ -194,6 +194,7 @@ extension WireSessionKind {
             case .password(.interactive): .interactiveLogon
             case .password(.batch): .batchLogon
             case .password(.service): .serviceLogon
+            case .package: .packageLogon
             }
     }
 }

@@ -27,6 +27,8 @@ final class Requests {
         case lookingUp(Work, then: Conclusion? = nil)
         /// In a line, with others of the caller's user.
         case inLine(LogonLine, LineWork)
+        /// On a worker of the caller's user, and then on the control thread.
+        case onWorker(LineWork)
     }
 
     let accounts: AccountStore
@@ -40,6 +42,9 @@ final class Requests {
     let pipes: NamedPipes
     let tokenMemory = TokenMemory()
     let tickets = Tickets()
+    let kerberos: GSSProcesses
+    /// By logon session: what its user delegated.
+    var delegations: [UInt64: Delegation] = [:]
     /// The connections by which processes are attached, by the processes' identities.
     var attached: [UInt64: ControlClient] = [:]
     let startTime = WallClock.milliseconds
@@ -58,6 +63,7 @@ final class Requests {
         capture = try PeerCapture(registrations: registrations, tokens: tokens, processes: context.processes)
         roots = RootRequests(accounts: accounts, roots: context.roots)
         pipes = try NamedPipes()
+        kerberos = GSSProcesses(state: accounts.statePath, log: log)
         roots.openAll(audit, log)
         takeEndpoints(log)
     }
@@ -87,7 +93,14 @@ final class Requests {
                 try accountRequests.answer(request, fromAdministrator: isAdministrator)
             }
         case .accountRemove(let request):
-            return .now(try accountRequests.answer(request, fromAdministrator: isAdministrator(client)))
+            let account = accounts.account(named: request.name)
+            let body = try accountRequests.answer(request, fromAdministrator: isAdministrator(client))
+            // A service that is added by the same name later has the same SID.
+            guard let sid = account?.sid else { return .now(body) }
+            return .later { [kerberos] _ throws(Refused) in
+                try kerberos.set(nil, of: sid)
+                return body
+            }
         case .accountList(let request):
             return .now(try accountRequests.answer(request, fromAdministrator: isAdministrator(client)))
         case .accountChange(let request):
@@ -155,6 +168,17 @@ final class Requests {
         case .checkToken(let request): return try checkToken(request, client)
         case .ticketIssue(let request): return .now(try issueTicket(request, client))
         case .ticketRedeem(let request): return .now(try redeemTicket(request, client))
+        case .issuerAdd(let request): return try addIssuer(request, client)
+        case .issuerRemove(let request): return try removeIssuer(request, client)
+        case .issuerList(let request): return try listIssuers(request, client)
+        case .mappingAdd(let request): return try addMappings(request, client)
+        case .mappingRemove(let request): return try removeMapping(request, client)
+        case .mappingList(let request): return try listMappings(request, client)
+        case .securityStep(let request): return try securityStep(request, client)
+        case .securityInitiate(let request): return try initiate(request, client)
+        case .securityEnd(let request): return .now(securityEnd(request, client))
+        case .securityTransition(let request): return try transition(request, client)
+        case .keytabSet(let request): return try set(request, keytab: descriptor, client)
         case nil:
             throw Refused(.unsupported, "this authority does not know the request")
         }

@@ -11,6 +11,8 @@ package struct LogonSession: Sendable, Hashable {
         case service
         /// The account's password was said.
         case password(LogonType)
+        /// A security package of that name found out who it is.
+        case package(String)
     }
 
     /// Never reused while the authority runs; the two halves are those of the logon SID.
@@ -21,6 +23,12 @@ package struct LogonSession: Sendable, Hashable {
     package var since: UInt64 = 0
     /// The session that the password was said in.
     package var creator: UInt64?
+    /// The mapping rule by which it came about.
+    package var rule: Int64?
+    /// When it ends by itself, in milliseconds since 1970.
+    package var expiry: UInt64?
+
+    fileprivate var hasExpired: Bool { expiry.map { $0 <= WallClock.milliseconds } ?? false }
 
     /// `S-1-5-5-x-y`.
     package var sid: SID { .logonSession(id) }
@@ -58,11 +66,17 @@ package final class LogonSessions: Sendable {
 
     /// Starts a session.
     ///
-    /// - Parameter creator: the session that it was made in, for a logon by password.
-    package func begin(user: SID, kind: LogonSession.Kind, creator: UInt64? = nil) -> LogonSession {
+    /// - Parameters:
+    ///   - creator: the session that it was made in, for a logon by password.
+    ///   - rule: the mapping rule by which it came about.
+    ///   - expiry: when it ends by itself, in milliseconds since 1970.
+    package func begin(
+        user: SID, kind: LogonSession.Kind, creator: UInt64? = nil, rule: Int64? = nil, expiry: UInt64? = nil
+    ) -> LogonSession {
         state.withLock { state in
             let session = LogonSession(
-                id: state.next, user: user, kind: kind, since: WallClock.milliseconds, creator: creator)
+                id: state.next, user: user, kind: kind, since: WallClock.milliseconds, creator: creator,
+                rule: rule, expiry: expiry)
             state.next += 1
             state.alive[session.id] = session
             return session
@@ -71,17 +85,17 @@ package final class LogonSessions: Sendable {
 
     /// Whether the session has not ended. Asked for every decision.
     package func isAlive(_ id: UInt64) -> Bool {
-        state.withLock { $0.alive[id] != nil }
+        state.withLock { $0.alive[id].map { !$0.hasExpired } ?? false }
     }
 
     /// The session, as long as it is alive.
     package func session(_ id: UInt64) -> LogonSession? {
-        state.withLock { $0.alive[id] }
+        state.withLock { $0.alive[id].flatMap { $0.hasExpired ? nil : $0 } }
     }
 
     /// Every session that is alive, the oldest first.
     package func list() -> [LogonSession] {
-        state.withLock { Array($0.alive.values) }.sorted { $0.id < $1.id }
+        state.withLock { $0.alive.values.filter { !$0.hasExpired } }.sorted { $0.id < $1.id }
     }
 
     /// Ends a session: every later decision with one of its tokens fails.
@@ -96,9 +110,17 @@ package final class LogonSessions: Sendable {
     ///
     /// - Returns: the sessions that ended.
     @discardableResult
-    package func end(user: SID) -> [LogonSession] {
+    package func end(user: SID) -> [LogonSession] { end { $0.user == user } }
+
+    /// Ends every session that came about by one of these mapping rules.
+    @discardableResult
+    package func end(rules: Set<Int64>) -> [LogonSession] {
+        end { $0.rule.map(rules.contains) ?? false }
+    }
+
+    private func end(where condition: (LogonSession) -> Bool) -> [LogonSession] {
         state.withLock { state in
-            let ended = state.alive.values.filter { $0.user == user }
+            let ended = state.alive.values.filter(condition)
             for session in ended { state.alive[session.id] = nil }
             return ended.sorted { $0.id < $1.id }
         }

@@ -115,10 +115,36 @@ package final class TokenFactory: Sendable {
             guard directory.account(unixUser: uid) == nil else { throw .unknownAccount(name: "\(user.sid)") }
             recipe = UnixLogonRecipe(user.credentials, directory, type: type)
         }
-        let session = sessions.begin(user: recipe.user, kind: .password(type), creator: creator)
+        return try logon(recipe, user.credentials, .password(type), creator)
+    }
+
+    /// A new logon of a user whom a security package found out, in a session of its own.
+    ///
+    /// - Parameters:
+    ///   - known: as the rules had it; what became of it since counts.
+    ///   - creator: the session of the service that the client came to.
+    ///   - rule: the mapping rule that names the account.
+    ///   - expiry: when the proof expires, and the session with it; milliseconds since 1970.
+    func packageLogon(
+        _ known: Account, _ credentials: UnixCredentials, package: String, creator: UInt64, rule: Int64,
+        expiry: UInt64?
+    ) throws(LogonError) -> Logon {
+        let directory = accounts.directory
+        guard let account = directory.account(sid: known.sid), account.unixID == known.unixID else {
+            throw .unknownAccount(name: known.name)
+        }
+        let recipe = UnixLogonRecipe(account, credentials, directory, type: .network)
+        return try logon(recipe, credentials, .package(package), creator, rule: rule, expiry: expiry)
+    }
+
+    private func logon(
+        _ recipe: UnixLogonRecipe, _ credentials: UnixCredentials, _ kind: LogonSession.Kind, _ creator: UInt64,
+        rule: Int64? = nil, expiry: UInt64? = nil
+    ) throws(LogonError) -> Logon {
+        let session = sessions.begin(
+            user: recipe.user, kind: kind, creator: creator, rule: rule, expiry: expiry)
         do throws(LogonError) {
-            return Logon(
-                session: session, token: try recipe.token(in: session), credentials: user.credentials)
+            return Logon(session: session, token: try recipe.token(in: session), credentials: credentials)
         } catch {
             sessions.end(session.id)
             throw error

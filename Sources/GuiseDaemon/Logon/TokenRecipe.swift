@@ -154,6 +154,7 @@ extension LogonSession.Kind {
         case .unix: "Unix"
         case .service: "Service"
         case .password: "Password"
+        case .package(let name): String(name.prefix(8))
         }
     }
 }

@@ -1,0 +1,158 @@
+#if Kerberos
+    import AccessControl
+    import CGuise
+    import Foundation
+    import Guise
+    import GuiseKerberos
+    import Synchronization
+
+    /// Conversations of security packages, and what they came to, by the names that the commands gave them.
+    private let exchanges = Mutex<[String: any SecurityExchange]>([:])
+    private let contexts = Mutex<[String: SecurityContext]>([:])
+
+    extension Session {
+        /// Security packages. A step's outcome is `more TOKEN` or `done TOKEN`; `-` is no token.
+        func packages(_ words: [String]) throws -> Outcome? {
+            func context() throws -> SecurityContext {
+                guard let context = contexts.withLock({ $0[words[1]] }) else {
+                    throw GuiseError.notFound("no context \(words[1])")
+                }
+                return context
+            }
+            func package(_ name: String) -> any SecurityPackage {
+                name == "Negotiate" ? Negotiate() : Kerberos()
+            }
+            switch words[0] {
+            case "accept":
+                // accept KEPT-AS PACKAGE TOKEN
+                return try step(words[1], try package(words[2]).accept(), words[3])
+            case "accept-many":
+                // accept-many COUNT PACKAGE TOKEN: how many conversations are open, and what ended it.
+                var kept: [any SecurityExchange] = []
+                do {
+                    for _ in 0..<Int(words[1])! {
+                        let one = try package(words[2]).accept()
+                        guard case .more = try one.step([UInt8](Data(base64Encoded: words[3])!)) else {
+                            return .value("finished")
+                        }
+                        kept.append(one)
+                    }
+                } catch { return .value("\(kept.count) \(Outcome.thrown(error).line)") }
+                return .value("\(kept.count)")
+            case "initiate":
+                // initiate KEPT-AS PACKAGE TARGET LEVEL
+                let level = ImpersonationLevel(word: words[4])!
+                return try step(words[1], try package(words[2]).initiate(to: words[3], level: level), "-")
+            case "step":
+                // step KEPT-AS TOKEN
+                guard let exchange = exchanges.withLock({ $0[words[1]] }) else {
+                    throw GuiseError.notFound("no exchange \(words[1])")
+                }
+                return try step(words[1], exchange, words[2])
+            case "transition":
+                // transition KEPT-AS PRINCIPAL
+                let context = try Kerberos().transition(to: words[2])
+                contexts.withLock { $0[words[1]] = context }
+                return .value(context.level.word)
+            case "context":
+                let attributes = try context().attributes
+                return .value(
+                    "\(attributes.package) \(attributes.client ?? "-") \(attributes.target ?? "-")"
+                        + " \(attributes.level.word) \(attributes.flags.contains(.mutual) ? "mutual" : "-")"
+                        + " \(attributes.expiry == nil ? "-" : "expires")")
+            case "context-token":
+                let token = try context().token()
+                let groups = token.groups.map { "\($0.principal.sid)" }
+                return .value("\(token.user.sid) \(token.unixUser ?? 0) \(groups.joined(separator: ","))")
+            case "context-impersonate":
+                try context().impersonate(
+                    atMost: words.count > 2 ? ImpersonationLevel(word: words[2])! : .delegation)
+            case "context-revert": try context().revert()
+            case "context-scoped": return try context().impersonating { perform(Array(words[2...])) }
+            case "context-task":
+                // Reads a file in a task of the client's.
+                let (context, path) = (try context(), words[2])
+                return try awaitingTask {
+                    try await context.impersonating {
+                        await Task.yield()
+                        return Files.cat(path).line
+                    }
+                }
+            case "context-close":
+                contexts.withLock { $0[words[1]] = nil }
+                exchanges.withLock { $0[words[1]] = nil }
+            case "http":
+                // http SOCKET FILE: a web server that reads one file as its client, who says who he is by Negotiate.
+                let listener = guise_unix_listen(
+                    words[1], words[1].utf8.count, Int32(SOCK_STREAM.rawValue), 64, 0o666)
+                guard listener >= 0 else { return Outcome(Int(listener)) }
+                let file = words[2]
+                _ = onNewThread {
+                    while true {
+                        let socket = guise_unix_accept(listener, false)
+                        guard socket >= 0 else { continue }
+                        serveWeb(socket, file)
+                        close(socket)
+                    }
+                }
+            default: return nil
+            }
+            return .value("")
+        }
+
+        private func step(
+            _ name: String, _ exchange: any SecurityExchange, _ token: String
+        ) throws -> Outcome {
+            let bytes = token == "-" ? [] : [UInt8](Data(base64Encoded: token) ?? Data())
+            let step = try exchange.step(bytes)
+            let reply = step.reply.isEmpty ? "-" : Data(step.reply).base64EncodedString()
+            switch step {
+            case .more:
+                exchanges.withLock { $0[name] = exchange }
+                return .value("more \(reply)")
+            case .finished(let context, _):
+                exchanges.withLock { $0[name] = nil }
+                contexts.withLock { $0[name] = context }
+                return .value("done \(reply)")
+            }
+        }
+    }
+
+    /// Answers the requests of one connection (RFC 4559).
+    private func serveWeb(_ socket: Int32, _ file: String) {
+        var lines = Lines(socket)
+        func answer(_ status: String, _ headers: [String], _ body: String) {
+            let head = ["HTTP/1.1 \(status)", "Content-Length: \(body.utf8.count)"] + headers + ["", body]
+            let bytes = Array(head.joined(separator: "\r\n").utf8)
+            _ = write(socket, bytes, bytes.count)
+        }
+        while lines.next() != nil {
+            var token: [UInt8]?
+            while let line = lines.next(), line != "\r", line != "" {
+                let words = line.split(separator: " ")
+                if words.count == 3, words[0].lowercased() == "authorization:", words[1] == "Negotiate" {
+                    let text = words[2].trimmingCharacters(in: .whitespacesAndNewlines)
+                    token = Data(base64Encoded: text).map { [UInt8]($0) }
+                }
+            }
+            guard let token else {
+                answer("401 Unauthorized", ["WWW-Authenticate: Negotiate"], "who are you?\n")
+                continue
+            }
+            do {
+                guard case .finished(let context, let reply) = try Negotiate().accept().step(token) else {
+                    throw GuiseError.invalid("more than one step")
+                }
+                let name = try context.token().user.name ?? "-"
+                let content = try context.impersonating { Files.cat(file).line }
+                answer(
+                    "200 OK", ["WWW-Authenticate: Negotiate \(Data(reply).base64EncodedString())"],
+                    "\(name) \(context.level.word) \(content)\n")
+            } catch { answer("403 Forbidden", [], "\(error)\n") }
+        }
+    }
+#else
+    extension Session {
+        func packages(_ words: [String]) throws -> Outcome? { nil }
+    }
+#endif
