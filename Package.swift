@@ -23,8 +23,8 @@ let certificates: [Target.Dependency] = [
     .product(name: "X509", package: "swift-certificates", condition: .when(traits: ["TLS"])),
     .product(name: "SwiftASN1", package: "swift-asn1", condition: .when(traits: ["TLS"])),
 ]
-let tls: [Target.Dependency] = ["NIOSSL"].map {
-    .product(name: $0, package: "swift-nio-ssl", condition: .when(traits: ["TLS"]))
+let tls: [Target.Dependency] = [("NIOSSL", "swift-nio-ssl"), ("NIOTLS", "swift-nio")].map {
+    .product(name: $0.0, package: $0.1, condition: .when(traits: ["TLS"]))
 }
 
 // Fuzz targets are built by scripts/fuzz alone: they take the sanitizer's flags.
@@ -176,7 +176,7 @@ let package = Package(
         .testTarget(
             name: "GuiseDaemonTests",
             dependencies: [
-                "AccessControl", "CGuise", "CTestSupport", "GuiseDaemon", "GuiseProtocol",
+                "AccessControl", "CGuise", "CTestSupport", "GuiseDaemon", "GuiseProtocol", "ProofMaker",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: strict),
@@ -189,19 +189,22 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+        .target(name: "ProofMaker", path: "Tests/ProofMaker", swiftSettings: strict),
         .executableTarget(
             name: "guise-test-service",
             dependencies: ["AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseDDE", "GuiseProtocol"],
             path: "Tests/TestService", swiftSettings: strict),
         .executableTarget(
             name: "guise-test-adapters",
-            dependencies: ["Guise", "GuiseHummingbird", "GuiseNIO"] + nio + hummingbird,
+            dependencies: ["AccessControl", "Guise", "GuiseHummingbird", "GuiseNIO"] + nio + hummingbird
+                + tls,
             path: "Tests/AdapterService", swiftSettings: strict),
         .testTarget(
             name: "GuiseTests",
             dependencies: [
-                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "guise", "guised", "idn",
-                "sd",
+                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "ProofMaker", "guise",
+                "guised",
+                "idn", "sd",
                 "guise-example-files", "guise-example-client", "guise-example-nio", "guise-example-web",
                 "guise-test-adapters", "guise-test-service",
             ],

@@ -22,7 +22,8 @@ struct GuiseCommand: ParsableCommand {
             """,
         version: guiseVersion,
         subcommands: [
-            Run.self, AccountCommand.self, SessionCommand.self, RootCommand.self, PipeCommand.self,
+            Run.self, AccountCommand.self, MappingCommand.self, SessionCommand.self, RootCommand.self,
+            PipeCommand.self,
             AuditCommand.self, DoctorCommand.self,
         ])
 

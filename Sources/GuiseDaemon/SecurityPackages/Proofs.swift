@@ -10,6 +10,7 @@ import Synchronization
 enum SecurityPackageName {
     static let jwt = "JWT"
     static let tls = "TLS"
+    static let anonymous = "Anonymous"
 }
 
 /// What clients prove themselves by that the authority checks itself. Takes its time: for workers.
