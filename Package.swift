@@ -23,8 +23,8 @@ let certificates: [Target.Dependency] = [
     .product(name: "X509", package: "swift-certificates", condition: .when(traits: ["TLS"])),
     .product(name: "SwiftASN1", package: "swift-asn1", condition: .when(traits: ["TLS"])),
 ]
-let tls: [Target.Dependency] = ["NIOSSL"].map {
-    .product(name: $0, package: "swift-nio-ssl", condition: .when(traits: ["TLS"]))
+let tls: [Target.Dependency] = [("NIOSSL", "swift-nio-ssl"), ("NIOTLS", "swift-nio")].map {
+    .product(name: $0.0, package: $0.1, condition: .when(traits: ["TLS"]))
 }
 
 // GSSAPI, where the trait Kerberos asks for it.
@@ -246,7 +246,7 @@ let package = Package(
         .testTarget(
             name: "GuiseDaemonTests",
             dependencies: [
-                "AccessControl", "CGuise", "CTestSupport", "GuiseDaemon", "GuiseProtocol",
+                "AccessControl", "CGuise", "CTestSupport", "GuiseDaemon", "GuiseProtocol", "ProofMaker",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: strict),
@@ -259,6 +259,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+        .target(name: "ProofMaker", path: "Tests/ProofMaker", swiftSettings: strict),
         .executableTarget(
             name: "guise-test-service",
             dependencies: [
@@ -267,13 +268,14 @@ let package = Package(
             path: "Tests/TestService", swiftSettings: strict),
         .executableTarget(
             name: "guise-test-adapters",
-            dependencies: ["Guise", "GuiseHummingbird", "GuiseNIO"] + nio + hummingbird,
+            dependencies: ["AccessControl", "Guise", "GuiseHummingbird", "GuiseNIO"] + nio + hummingbird
+                + tls,
             path: "Tests/AdapterService", swiftSettings: strict),
         .testTarget(
             name: "GuiseTests",
             dependencies: [
-                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "guise", "guise-gss", "guised",
-                "idn", "sd",
+                "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "ProofMaker", "guise",
+                "guise-gss", "guised", "idn", "sd",
                 "guise-example-files", "guise-example-client", "guise-example-nio", "guise-example-web",
                 "guise-example-grpc", "guise-test-adapters", "guise-test-grpc", "guise-test-service",
             ],

@@ -20,6 +20,8 @@ public final class Authority: Sendable {
     public static let defaultThreads = 1024
 
     let client: AuthorityClient
+    /// Where it runs.
+    package var runtimeDirectory: String { client.runtimeDirectory }
     let page: IdentityPage
     let threads: Int
     /// Tells this attachment's slots from those of an earlier one. Never 0.

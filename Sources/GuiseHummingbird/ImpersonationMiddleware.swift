@@ -30,51 +30,8 @@
                     "a request is refused: no client was captured; give the application server: .capturing()")
                 throw HTTPError(.forbidden)
             }
-            var response = try await respond(to: request, context, as: client, next).get()
-            let (body, limit, logger) = (response.body, limit, context.logger)
-            // Written when the middleware have returned.
-            response.body = ResponseBody(contentLength: body.contentLength) { writer in
-                // Only this task has it, and it waits.
-                nonisolated(unsafe) let writer = writer
-                do {
-                    try await client.impersonating(atMost: limit) { try await body.write(writer) }
-                } catch {
-                    logger.debug("the body of a response ended early: \(error)")
-                    throw error
-                }
-            }
-            return response
-        }
-
-        /// - Returns: what the next one returned or threw.
-        private func respond(
-            to request: Request, _ context: Context, as client: Connection,
-            _ next: (Request, Context) async throws -> Response
-        ) async throws -> Result<Response, any Error> {
-            do {
-                return try await withoutActuallyEscaping(next) { next in
-                    // Only this task has it, and it waits.
-                    nonisolated(unsafe) let next = next
-                    return try await client.impersonating(atMost: limit) {
-                        do { return .success(try await next(request, context)) } catch {
-                            return .failure(error)
-                        }
-                    }
-                }
-            } catch let error as GuiseError {
-                context.logger.warning("a request is refused: \(error)")
-                throw HTTPError(error.status)
-            }
+            return try await respond(to: request, context, as: client, atMost: limit, next)
         }
     }
 
-    extension GuiseError {
-        /// The answer to a client that could not be impersonated.
-        fileprivate var status: HTTPResponse.Status {
-            switch self {
-            case .privilegeNotHeld, .integrityTooHigh, .restricted, .accessDenied: .forbidden
-            default: .serviceUnavailable
-            }
-        }
-    }
 #endif

@@ -84,7 +84,7 @@
     }
 
     /// One thread: the authority answers a process one question after the other.
-    private let captures: NIOThreadPool = {
+    let captures: NIOThreadPool = {
         let pool = NIOThreadPool(numberOfThreads: 1)
         pool.start()
         return pool

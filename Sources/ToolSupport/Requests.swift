@@ -87,6 +87,30 @@ extension AuthorityClient {
         }
     }
 
+    /// Every issuer, in the order of their names.
+    package func issuers() throws -> [WireIssuerRecord] {
+        var all: [WireIssuerRecord] = []
+        var request = WireIssuerList()
+        while true {
+            guard case .issuers(let page) = try call(.issuerList(request)) else { throw Self.surprise }
+            all += page.issuers
+            guard page.more, let last = page.issuers.last else { return all }
+            request.after = last.name
+        }
+    }
+
+    /// Every mapping rule, in the order they were made.
+    package func mappings() throws -> [WireMappingRecord] {
+        var all: [WireMappingRecord] = []
+        var request = WireMappingList()
+        while true {
+            guard case .mappings(let page) = try call(.mappingList(request)) else { throw Self.surprise }
+            all += page.mappings
+            guard page.more, let last = page.mappings.last else { return all }
+            request.after = last.id
+        }
+    }
+
     /// The names of SIDs, where the authority knows one.
     package func names(of sids: [String]) throws -> [String: NamedSID] {
         var found: [String: NamedSID] = [:]

@@ -23,8 +23,8 @@ struct GuiseCommand: ParsableCommand {
             """,
         version: guiseVersion,
         subcommands: [
-            Run.self, AccountCommand.self, SessionCommand.self, RootCommand.self, PipeCommand.self,
-            EndpointCommand.self, TicketCommand.self, AuditCommand.self, DoctorCommand.self,
+            Run.self, AccountCommand.self, MappingCommand.self, SessionCommand.self, RootCommand.self,
+            PipeCommand.self, EndpointCommand.self, TicketCommand.self, AuditCommand.self, DoctorCommand.self,
         ])
 
     static func main() { Tool.main(GuiseCommand.self, name: "guise") }

@@ -2,6 +2,9 @@
 //
 //   guise-test-adapters nio SOCKET   lines, on one event loop
 //   guise-test-adapters web SOCKET   HTTP; instead of a path: tcp
+//   guise-test-adapters auth required|optional SCHEMES [CERTIFICATE KEY]   HTTP over TCP, or TLS, with who says who
+//                                    it is: certificate,bearer
+//   guise-test-adapters tls required|optional CERTIFICATE KEY              lines over TLS
 //
 // "Who" is the content of a file that only the client can read, or the errno.
 
@@ -15,6 +18,10 @@ import Guise
             try Authority.attach()
             switch CommandLine.arguments[1] {
             case "nio": try await LoopService.serve(at: CommandLine.arguments[2])
+            case "auth": try await AuthenticatedService.serve(Array(CommandLine.arguments.dropFirst(2)))
+            #if TLS
+                case "tls": try await CertificateService.serve(Array(CommandLine.arguments.dropFirst(2)))
+            #endif
             default: try await WebService.serve(at: CommandLine.arguments[2])
             }
         }

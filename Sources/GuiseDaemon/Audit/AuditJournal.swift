@@ -101,7 +101,9 @@ package struct AuditJournal {
         switch kind {
         case .eventsLost, .rootUnavailable: 3
         case .accessDenied, .impersonationRefused, .logonFailed: 4
-        case .privilegeUsed, .accountChanged, .rootChanged, .descriptorChanged, .mappingChanged, .accessAudited: 5
+        case .privilegeUsed, .accountChanged, .rootChanged, .descriptorChanged, .mappingChanged,
+            .accessAudited:
+            5
         case .authorityStarted, .authorityStopped, .serviceStarted, .serviceEnded, .impersonation,
             .connection, .logon, .sessionEnded:
             6

@@ -138,7 +138,8 @@ package final class TokenFactory: Sendable {
     }
 
     private func logon(
-        _ recipe: UnixLogonRecipe, _ credentials: UnixCredentials, _ kind: LogonSession.Kind, _ creator: UInt64,
+        _ recipe: UnixLogonRecipe, _ credentials: UnixCredentials, _ kind: LogonSession.Kind,
+        _ creator: UInt64,
         rule: Int64? = nil, expiry: UInt64? = nil
     ) throws(LogonError) -> Logon {
         let session = sessions.begin(

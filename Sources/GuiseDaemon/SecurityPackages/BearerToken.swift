@@ -65,7 +65,7 @@ struct BearerToken: Sendable {
         }
         guard
             audiences.contains(where: { said in issuer.audiences.contains { $0.utf8.elementsEqual(said.utf8) }
-                })
+            })
         else { throw refusal("it is for somebody else (aud)") }
         guard let expiry = claims["exp"]?.number, (0..<253_402_300_800).contains(expiry) else {
             throw refusal("it does not say when it expires (exp)")

@@ -100,7 +100,6 @@ enum ClientCertificates {
                         }, claims: try claims(of: leaf))
                 case .couldNotValidate(let failures):
                     reasons += failures.map { "\(issuer.name): \($0.policyFailureReason)" }
-                case nil: break
                 }
             }
             throw refusal(

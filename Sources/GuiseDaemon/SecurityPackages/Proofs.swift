@@ -10,6 +10,7 @@ import Synchronization
 enum SecurityPackageName {
     static let jwt = "JWT"
     static let tls = "TLS"
+    static let anonymous = "Anonymous"
 }
 
 /// What clients prove themselves by that the authority checks itself. Takes its time: for workers.
@@ -28,17 +29,36 @@ enum Proofs {
         }
     }
 
-    /// Runs what is asynchronous on a thread that may wait, as a worker's.
-    static func waiting<Value: Sendable>(for body: @escaping @Sendable () async -> Value) -> Value? {
+    /// Runs what is asynchronous on the calling thread, so that it waits for no other.
+    static func waiting<Value: Sendable>(for body: @escaping @Sendable () async -> Value) -> Value {
         let result = Mutex<Value?>(nil)
-        let done = DispatchSemaphore(value: 0)
-        Task.detached {
+        let thread = CallingThread()
+        Task(executorPreference: thread) {
             let value = await body()
             result.withLock { $0 = value }
-            done.signal()
         }
-        done.wait()
-        return result.withLock { $0 }
+        while true {
+            thread.runNext()
+            if let value = result.withLock({ $0 }) { return value }
+        }
+    }
+}
+
+/// Runs the jobs of a task on the thread that waits for it.
+private final class CallingThread: TaskExecutor {
+    private let jobs = Mutex<[UnownedJob]>([])
+    private let arrived = DispatchSemaphore(value: 0)
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        jobs.withLock { $0.append(job) }
+        arrived.signal()
+    }
+
+    /// Waits for a job, and runs it.
+    func runNext() {
+        arrived.wait()
+        jobs.withLock { $0.removeFirst() }.runSynchronously(on: asUnownedTaskExecutor())
     }
 }
 
@@ -103,7 +123,7 @@ enum BearerKeys {
                     return true
                 } catch { return false }
             }
-            guard isRight == true else { throw refusal("its signature is wrong") }
+            guard isRight else { throw refusal("its signature is wrong") }
         }
 
         private static let known = Mutex<[[UInt8]: JWKS]>([:])

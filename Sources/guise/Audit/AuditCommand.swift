@@ -21,7 +21,7 @@ struct AuditCommand: ParsableCommand {
             Events: authority-started, authority-stopped, service-started, service-ended,
             impersonation, impersonation-refused, connection, access-denied, access-audited,
             privilege-used, logon, logon-failed, session-ended, account-changed, root-changed,
-            descriptor-changed, root-unavailable, events-lost.
+            descriptor-changed, mapping-changed, root-unavailable, events-lost.
 
             Times: '10m ago' (s, m, h, d, w), today, yesterday, now, 2026-11-21, '2026-11-21 04:30',
             2026-11-21T04:30:00Z; in local time unless they say otherwise.
