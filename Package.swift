@@ -234,7 +234,7 @@ let package = Package(
             path: "Examples/WebFiles", swiftSettings: strict),
         .executableTarget(
             name: "guise-test-grpc",
-            dependencies: ["AccessControl", "Guise", "GuiseGRPC"] + grpc + grpcTransport,
+            dependencies: ["AccessControl", "Guise", "GuiseGRPC", "GuiseKerberos"] + grpc + grpcTransport,
             path: "Tests/GRPCService", swiftSettings: strict),
         .executableTarget(
             name: "guise-example-grpc",
@@ -268,8 +268,8 @@ let package = Package(
             path: "Tests/TestService", swiftSettings: strict),
         .executableTarget(
             name: "guise-test-adapters",
-            dependencies: ["AccessControl", "Guise", "GuiseHummingbird", "GuiseNIO"] + nio + hummingbird
-                + tls,
+            dependencies: ["AccessControl", "Guise", "GuiseHummingbird", "GuiseKerberos", "GuiseNIO"] + nio
+                + hummingbird + tls,
             path: "Tests/AdapterService", swiftSettings: strict),
         .testTarget(
             name: "GuiseTests",

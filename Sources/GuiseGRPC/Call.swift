@@ -7,10 +7,15 @@
     public struct CallIdentity: ServerContext.TransportSpecific {
         /// What the transport has to say of the call, which stood in the context before.
         public let transport: (any ServerContext.TransportSpecific)?
+        /// The conversation of the security package that the client proved itself by; nil of a ticket's.
+        public let securityContext: SecurityContext?
         let call: Call
 
-        init(_ call: Call, transport: (any ServerContext.TransportSpecific)?) {
-            (self.call, self.transport) = (call, transport)
+        init(
+            _ call: Call, _ securityContext: SecurityContext?,
+            transport: (any ServerContext.TransportSpecific)?
+        ) {
+            (self.call, self.securityContext, self.transport) = (call, securityContext, transport)
         }
     }
 

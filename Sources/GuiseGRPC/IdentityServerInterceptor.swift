@@ -1,18 +1,20 @@
 #if GRPC
     public import GRPCCore
-    import Guise
+    public import Guise
     import Synchronization
 
-    /// Finds out whose each call is, by its ticket, before the handler hears of it. The handler acts as the client where
+    /// Finds out whose each call is, before the handler hears of it: by its ticket over Unix sockets, and over anything by
+    /// what it proves to a security package (``SecurityClientInterceptor``). The handler acts as the client where
     /// it says so, by ``impersonateClient(_:atMost:_:)-(_,_,()->Result)``, for as long as the call lasts.
     ///
     ///     GRPCServer(transport: transport, services: [FileService()], interceptors: [IdentityServerInterceptor()])
     ///
-    /// A call with a ticket that is malformed, used, expired, for another service, or one of several, and a call over
-    /// anything but a Unix socket, is answered UNAUTHENTICATED; while the authority is gone, UNAVAILABLE. The error's
+    /// A call with a ticket that is malformed, used, expired, for another service, or one of several, with a proof that is
+    /// none, and a call over anything but a Unix socket without one, is answered UNAUTHENTICATED; one whose client no
+    /// mapping rule lets in, PERMISSION_DENIED; while the authority is gone, UNAVAILABLE. The error's
     /// `cause` is the `GuiseError`, for a logging interceptor before this one; the client is not told it.
     public struct IdentityServerInterceptor: ServerInterceptor {
-        /// What becomes of calls that carry no ticket.
+        /// What becomes of calls that say nothing of who makes them.
         public enum Unidentified: Sendable, Hashable {
             /// They are answered UNAUTHENTICATED.
             case refuse
@@ -21,10 +23,17 @@
         }
 
         private let unidentified: Unidentified
+        private let packages: [any SecurityPackage]
         private let anonymous = AnonymousClient()
 
-        /// - Parameter unidentified: what becomes of calls that carry no ticket.
-        public init(unidentified: Unidentified = .refuse) { self.unidentified = unidentified }
+        /// - Parameters:
+        ///   - packages: by which clients may prove themselves, in the metadata `authorization`: `Negotiate` and the
+        ///     client's token in base64, or `Bearer` and a JWT. The first token has to be enough, as Kerberos' is.
+        ///     Anybody who reads what goes over the transport could use it: give that TLS.
+        ///   - unidentified: what becomes of calls that say nothing of who makes them.
+        public init(packages: [any SecurityPackage] = [], unidentified: Unidentified = .refuse) {
+            (self.packages, self.unidentified) = (packages, unidentified)
+        }
 
         /// Called by the server.
         public func intercept<Input: Sendable, Output: Sendable>(
@@ -33,11 +42,14 @@
                 @Sendable (StreamingServerRequest<Input>, ServerContext) async throws
                 -> StreamingServerResponse<Output>
         ) async throws -> StreamingServerResponse<Output> {
-            let call = Call(try await client(of: request.metadata, context))
+            let proven = try await proven(by: request.metadata)
+            let call = Call(try await client(proven, request.metadata, context))
             var (request, context) = (request, context)
             // Nothing behind this needs it, and it is worth nothing any more.
             request.metadata.removeAllValues(forKey: ticketKey)
-            context.transportSpecific = CallIdentity(call, transport: context.transportSpecific)
+            if proven != nil { request.metadata.removeAllValues(forKey: proofKey) }
+            context.transportSpecific = CallIdentity(
+                call, proven?.context, transport: context.transportSpecific)
             var response: StreamingServerResponse<Output>
             do { response = try await next(request, context) } catch {
                 call.end()
@@ -48,6 +60,8 @@
                 call.end()
                 response.accepted = .failure((told(error) as? RPCError) ?? error)
             case .success(var contents):
+                // By it the client knows that this is the service that it meant.
+                if let reply = proven?.reply { contents.metadata.addString(reply, forKey: replyKey) }
                 // Runs when the handler has returned.
                 contents.producer = { [producer = contents.producer] writer in
                     defer { call.end() }
@@ -58,18 +72,53 @@
             return response
         }
 
-        private func client(of metadata: Metadata, _ context: ServerContext) async throws -> Connection {
-            func refused(_ why: String, _ cause: GuiseError? = nil) -> RPCError {
-                RPCError(code: .unauthenticated, message: why, cause: cause)
+        /// Whom a call proves to be made by, and what its client is answered; nil if it proves nothing.
+        private func proven(
+            by metadata: Metadata
+        ) async throws -> (context: SecurityContext, reply: String?)? {
+            // Without packages it is the handler's, who may have means of its own.
+            let values = packages.isEmpty ? [] : Array(metadata[stringValues: proofKey])
+            guard let proof = values.first else { return nil }
+            guard values.count == 1, !metadata[ticketKey].contains(where: { _ in true }) else {
+                throw refused("the call says more than once who makes it")
             }
-            guard isLocal(context.localPeer) else {
+            guard let proof = Proof(proof), let package = packages.first(where: { proof.isOf($0) }),
+                let token = proof.token(for: package)
+            else { throw refused("the call proves nothing that this service takes") }
+            do {
+                guard case .finished(let context, let reply) = try await stepping(package.accept(), token)
+                else { throw refused("\(package.name) takes more than one round here") }
+                return (context, reply.isEmpty ? nil : Proof.text(package, reply))
+            } catch let error as GuiseError {
+                guard error.code != .unavailable else { throw told(error) }
+                throw RPCError(
+                    code: error.code == .permissionDenied ? .permissionDenied : .unauthenticated,
+                    message: "the call's proof is not accepted", cause: error)
+            }
+        }
+
+        private func refused(_ why: String, _ cause: GuiseError? = nil) -> RPCError {
+            RPCError(code: .unauthenticated, message: why, cause: cause)
+        }
+
+        private func client(
+            _ proven: (context: SecurityContext, reply: String?)?, _ metadata: Metadata,
+            _ context: ServerContext
+        ) async throws -> Connection {
+            if let proven { return try proven.context.connection() }
+            guard isLocal(context.localPeer) || !packages.isEmpty else {
                 throw refused("who calls is known over Unix sockets only")
             }
             let values = Array(metadata[ticketKey])
+            guard isLocal(context.localPeer) || values.isEmpty else {
+                throw refused("a ticket goes over Unix sockets only")
+            }
             guard values.count <= 1 else { throw refused("the call carries more than one ticket") }
             do {
                 guard !values.isEmpty else {
-                    guard unidentified == .anonymous else { throw refused("the call carries no ticket") }
+                    guard unidentified == .anonymous else {
+                        throw refused("the call does not say who makes it")
+                    }
                     return try await anonymous.client
                 }
                 guard let ticket = metadata[binaryValues: ticketKey].first(where: { _ in true }) else {
@@ -124,7 +173,8 @@
                 .system:
                 .unavailable
             case .limitReached: .resourceExhausted
-            case .privilegeNotHeld, .integrityTooHigh, .restricted, .accessDenied: .permissionDenied
+            case .privilegeNotHeld, .integrityTooHigh, .restricted, .accessDenied, .notMapped:
+                .permissionDenied
             case .invalid, .notMediated, .tasksNotFollowed, .closed, .notAServerConnection:
                 .failedPrecondition
             default: .unauthenticated

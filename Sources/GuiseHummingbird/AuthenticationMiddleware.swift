@@ -1,5 +1,6 @@
 #if Hummingbird
     public import AccessControl
+    import FoundationEssentials
     public import Guise
     public import Hummingbird
     import Logging
@@ -113,7 +114,7 @@
                             throw HTTPError(.unauthorized, headers: challenges)
                         }
                         guard case .negotiate = scheme, !reply.isEmpty else { return (client, nil) }
-                        return (client, "Negotiate " + Base64.encoded(reply))
+                        return (client, "Negotiate " + Data(reply).base64EncodedString())
                     } catch let error as GuiseError { throw refusal(error, scheme, logger) }
                 }
             }
@@ -142,8 +143,10 @@
                 return .token(Array(credentials.value.utf8), BearerToken())
             case .negotiate(let package):
                 guard let credentials, credentials.isOf("negotiate") else { return .none }
-                guard let token = Base64.decoded(credentials.value) else { throw HTTPError(.badRequest) }
-                return .token(token, package)
+                guard let token = Data(base64Encoded: String(credentials.value)) else {
+                    throw HTTPError(.badRequest)
+                }
+                return .token(Array(token), package)
             }
         }
 
@@ -211,40 +214,6 @@
             }
             known.withLock { $0 = client }
             return client
-        }
-    }
-
-    /// Base64 (RFC 4648, 4).
-    enum Base64 {
-        private static let letters = Array(
-            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-        static func encoded(_ bytes: [UInt8]) -> String {
-            var text: [UInt8] = []
-            for start in stride(from: 0, to: bytes.count, by: 3) {
-                let part = bytes[start..<min(start + 3, bytes.count)]
-                let bits = part.reduce(0) { $0 << 8 | Int($1) } << (8 * (3 - part.count))
-                for place in 0..<4 {
-                    text.append(
-                        place <= part.count ? letters[bits >> (18 - 6 * place) & 63] : UInt8(ascii: "="))
-                }
-            }
-            return String(decoding: text, as: UTF8.self)
-        }
-
-        static func decoded(_ text: some StringProtocol) -> [UInt8]? {
-            guard text.utf8.count % 4 == 0 else { return nil }
-            var bytes: [UInt8] = []
-            var (bits, count) = (0, 0)
-            let padding = text.utf8.reversed().prefix(2).prefix { $0 == UInt8(ascii: "=") }.count
-            for character in text.utf8.dropLast(padding) {
-                guard let value = letters.firstIndex(of: character) else { return nil }
-                (bits, count) = ((bits << 6 | value) & 0xFFFF, count + 6)
-                guard count >= 8 else { continue }
-                count -= 8
-                bytes.append(UInt8(bits >> count & 0xFF))
-            }
-            return bytes
         }
     }
 #endif

@@ -3,6 +3,9 @@
     import Foundation
     import Guise
     import GuiseHummingbird
+    #if Kerberos
+        import GuiseKerberos
+    #endif
     import GuiseNIO
     import Hummingbird
     import HummingbirdCore
@@ -22,7 +25,10 @@
                 switch name {
                 case "certificate": .certificate
                 case "bearer": .bearer
-                case "negotiate": .negotiate(StandIn())
+                #if Kerberos
+                    case "negotiate": .negotiate(Negotiate())
+                #endif
+                case "stand-in": .negotiate(StandIn())
                 default: nil
                 }
             }

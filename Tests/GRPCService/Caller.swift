@@ -5,12 +5,17 @@
     import GRPCNIOTransportHTTP2Posix
     import Guise
     import GuiseGRPC
+    #if Kerberos
+        import GuiseKerberos
+    #endif
 
     /// Calls a method and prints what came of it: a line for each answer, or the status and its message.
     ///
     ///   --level LEVEL        what the service may do
     ///   --ticket BASE64      this ticket, and none of the interceptor's; several times: several
     ///   --raw TEXT           the metadata as it is
+    ///   --negotiate TARGET   a proof by Negotiate instead
+    ///   --proof TEXT         this `authorization`; several times: several
     ///   --no-identity        no ticket
     ///   --times N            so many calls at once
     ///   --stream             all messages in one call, answered one by one
@@ -40,10 +45,24 @@
                     forKey: "guise-ticket-bin")
                 isPlain = true
             }
+            while let proof = option("--proof") {
+                metadata.addString(proof, forKey: "authorization")
+                isPlain = true
+            }
             let levels: [String: ImpersonationLevel] = [
                 "anonymous": .anonymous, "identification": .identification, "delegation": .delegation,
             ]
             let level = option("--level").flatMap { levels[$0] }
+            var interceptors: [any ClientInterceptor] =
+                isPlain
+                ? [] : [IdentityClientInterceptor(for: service, level: level, lifetime: .seconds(300))]
+            if let target = option("--negotiate") {
+                #if Kerberos
+                    interceptors = [
+                        SecurityClientInterceptor(Negotiate(), for: target, level: level ?? .impersonation)
+                    ]
+                #endif
+            }
             let times = option("--times").flatMap(Int.init) ?? 1
             let (isStream, leaves) = (flag("--stream"), flag("--leave"))
             let port = Int(address)
@@ -52,11 +71,7 @@
                     ?? .unixDomainSocket(path: address),
                 transportSecurity: .plaintext)
             let (method, messages, given) = (words[0], Array(words.dropFirst()), metadata)
-            try await withGRPCClient(
-                transport: transport,
-                interceptors: isPlain
-                    ? [] : [IdentityClientInterceptor(for: service, level: level, lifetime: .seconds(300))]
-            ) { client in
+            try await withGRPCClient(transport: transport, interceptors: interceptors) { client in
                 @Sendable func call(_ messages: [String]) async -> [String] {
                     do {
                         return try await client.bidirectionalStreaming(

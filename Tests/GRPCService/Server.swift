@@ -4,6 +4,9 @@
     import GRPCNIOTransportHTTP2Posix
     import Guise
     import GuiseGRPC
+    #if Kerberos
+        import GuiseKerberos
+    #endif
     import Synchronization
 
     enum Server {
@@ -24,9 +27,10 @@
                     address: isLocal ? .unixDomainSocket(path: address) : .ipv4(host: "127.0.0.1", port: 0),
                     transportSecurity: .plaintext),
                 services: [WhoService(next: next)],
-                interceptors: [
+                interceptors: (options.contains("--unproved") ? [Unproved()] : []) + [
                     Journal(),
                     IdentityServerInterceptor(
+                        packages: options.contains("--packages") ? packages : [],
                         unidentified: options.contains("--anonymous") ? .anonymous : .refuse),
                 ])
             try await withThrowingDiscardingTaskGroup { group in
@@ -36,6 +40,28 @@
                 if isLocal { chmod(address, 0o666) }
                 say("serving \(bound?.ipv4?.port ?? 0)")
             }
+        }
+    }
+
+    private var packages: [any SecurityPackage] {
+        #if Kerberos
+            [BearerToken(), Negotiate()]
+        #else
+            [BearerToken()]
+        #endif
+    }
+
+    /// Keeps from the client by what the server proves who it is.
+    private struct Unproved: ServerInterceptor {
+        func intercept<Input: Sendable, Output: Sendable>(
+            request: StreamingServerRequest<Input>, context: ServerContext,
+            next:
+                @Sendable (StreamingServerRequest<Input>, ServerContext) async throws
+                -> StreamingServerResponse<Output>
+        ) async throws -> StreamingServerResponse<Output> {
+            var response = try await next(request, context)
+            response.metadata.removeAllValues(forKey: "www-authenticate")
+            return response
         }
     }
 

@@ -15,7 +15,8 @@
         let isTLS: Bool
 
         static func on(
-            _ arguments: [String], tls: Bool = false, trusted: Bool = true,
+            _ arguments: [String], of program: String = "guise-test-adapters", tls: Bool = false,
+            trusted: Bool = true,
             privileges: [String] = ["SeImpersonatePrivilege"], _ body: (WebScene) throws -> Void
         ) throws {
             try onStage { (stage) throws in
@@ -47,7 +48,7 @@
                     "trust", "devices", "--certificate-authority", maker.path("ca.pem"), "--service", "web")
                 try mapping("add", "devices", "email", "--by-name", "alice", "--domain", "example.org")
                 let service = try stage.launch(
-                    [product("guise-test-adapters")] + arguments
+                    [product(program)] + arguments
                         + (tls ? [maker.path("server.pem"), maker.path("server.key")] : []), as: web)
                 let port = try #require(stage.serviceLog().firstMatch(of: /serving (\d+)/)?.1)
                 try body(
@@ -132,7 +133,7 @@
 
         @Test("Negotiate takes one round, and its answer goes back with the response")
         func negotiate() throws {
-            try WebScene.on(["auth", "required", "negotiate,bearer"]) { (scene) throws in
+            try WebScene.on(["auth", "required", "stand-in,bearer"]) { (scene) throws in
                 func negotiate(_ token: String) throws -> String {
                     let text = Data(token.utf8).base64EncodedString()
                     return try scene.curl(
@@ -260,5 +261,47 @@
                 #expect(resumed == "hers, nobody\n" || resumed == "" || resumed == "no certificate, nobody\n")
             }
         }
+
+        #if GRPC
+            @Test(
+                "a bearer's call by gRPC over TCP, from Python, is the bearer's",
+                .enabled(
+                    if: FileManager.default.fileExists(atPath: "/usr/lib/python3/dist-packages/grpc"),
+                    "needs python3-grpcio"))
+            func rpc() throws {
+                try WebScene.on(["serve", "tcp", "--packages"], of: "guise-test-grpc") { (scene) throws in
+                    let script = try scene.stage.file(
+                        "call.py",
+                        """
+                        import sys
+                        import grpc
+                        port, path, *tokens = sys.argv[1:]
+                        with grpc.insecure_channel("127.0.0.1:" + port) as channel:
+                            read = channel.unary_unary("/guise.test.Who/Read", request_serializer=str.encode,
+                                                       response_deserializer=bytes.decode)
+                            for token in tokens:
+                                try:
+                                    print(read(path, metadata=[("authorization", "Bearer " + token)]))
+                                except grpc.RpcError as error:
+                                    print(error.code().name)
+
+                        """, mode: 0o644)
+                    let tokens = try [
+                        scene.token(), scene.token(), scene.token(lasting: -5), scene.token(subject: "5678"),
+                        "x.y.z",
+                    ]
+                    let outcome = try scene.stage.run(
+                        ["/usr/bin/python3", script, String(scene.port), scene.hers] + tokens)
+                    #expect(
+                        outcome.output
+                            == "hers\nhers\nUNAUTHENTICATED\nPERMISSION_DENIED\nUNAUTHENTICATED\n",
+                        "\(outcome.errors)")
+                    // Each session ended with its call.
+                    try eventually("the end of the sessions") {
+                        try !scene.stage.run([product("guise"), "session", "list"]).output.contains("alice")
+                    }
+                }
+            }
+        #endif
     }
 #endif

@@ -173,7 +173,7 @@
             try GRPCScene.on { (scene) throws in
                 #expect(
                     try scene.call(scene.alice, "--no-identity", "Read", scene.hers)
-                        == ["unauthenticated: the call carries no ticket"])
+                        == ["unauthenticated: the call does not say who makes it"])
             }
             try GRPCScene.on("--anonymous") { (scene) throws in
                 let open = try scene.stage.file("services/open", "open", mode: 0o644)

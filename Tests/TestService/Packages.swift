@@ -23,8 +23,8 @@
                 name == "Negotiate" ? Negotiate() : Kerberos()
             }
             switch words[0] {
-            case "accept":
-                // accept KEPT-AS PACKAGE TOKEN
+            case "context-accept":
+                // context-accept KEPT-AS PACKAGE TOKEN
                 return try step(words[1], try package(words[2]).accept(), words[3])
             case "accept-many":
                 // accept-many COUNT PACKAGE TOKEN: how many conversations are open, and what ended it.
@@ -81,20 +81,6 @@
             case "context-close":
                 contexts.withLock { $0[words[1]] = nil }
                 exchanges.withLock { $0[words[1]] = nil }
-            case "http":
-                // http SOCKET FILE: a web server that reads one file as its client, who says who he is by Negotiate.
-                let listener = guise_unix_listen(
-                    words[1], words[1].utf8.count, Int32(SOCK_STREAM.rawValue), 64, 0o666)
-                guard listener >= 0 else { return Outcome(Int(listener)) }
-                let file = words[2]
-                _ = onNewThread {
-                    while true {
-                        let socket = guise_unix_accept(listener, false)
-                        guard socket >= 0 else { continue }
-                        serveWeb(socket, file)
-                        close(socket)
-                    }
-                }
             default: return nil
             }
             return .value("")
@@ -115,40 +101,6 @@
                 contexts.withLock { $0[name] = context }
                 return .value("done \(reply)")
             }
-        }
-    }
-
-    /// Answers the requests of one connection (RFC 4559).
-    private func serveWeb(_ socket: Int32, _ file: String) {
-        var lines = Lines(socket)
-        func answer(_ status: String, _ headers: [String], _ body: String) {
-            let head = ["HTTP/1.1 \(status)", "Content-Length: \(body.utf8.count)"] + headers + ["", body]
-            let bytes = Array(head.joined(separator: "\r\n").utf8)
-            _ = write(socket, bytes, bytes.count)
-        }
-        while lines.next() != nil {
-            var token: [UInt8]?
-            while let line = lines.next(), line != "\r", line != "" {
-                let words = line.split(separator: " ")
-                if words.count == 3, words[0].lowercased() == "authorization:", words[1] == "Negotiate" {
-                    let text = words[2].trimmingCharacters(in: .whitespacesAndNewlines)
-                    token = Data(base64Encoded: text).map { [UInt8]($0) }
-                }
-            }
-            guard let token else {
-                answer("401 Unauthorized", ["WWW-Authenticate: Negotiate"], "who are you?\n")
-                continue
-            }
-            do {
-                guard case .finished(let context, let reply) = try Negotiate().accept().step(token) else {
-                    throw GuiseError.invalid("more than one step")
-                }
-                let name = try context.token().user.name ?? "-"
-                let content = try context.impersonating { Files.cat(file).line }
-                answer(
-                    "200 OK", ["WWW-Authenticate: Negotiate \(Data(reply).base64EncodedString())"],
-                    "\(name) \(context.level.word) \(content)\n")
-            } catch { answer("403 Forbidden", [], "\(error)\n") }
         }
     }
 #else

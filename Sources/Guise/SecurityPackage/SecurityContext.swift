@@ -125,6 +125,11 @@ public final class SecurityContext: Sendable {
         return try client.token(ofCapture: answer.capture)
     }
 
+    /// The client as a connection without a socket, for what serves clients of sockets as well.
+    ///
+    /// - Throws: as ``token()``.
+    package func connection() throws(GuiseError) -> Connection { Connection(server: -1, try captured()) }
+
     private func side() throws(GuiseError) -> (answer: WireCaptured, client: AuthorityClient) {
         guard let accepted else {
             throw .notAServerConnection("this is the connecting side: there is nobody to impersonate")
@@ -132,7 +137,7 @@ public final class SecurityContext: Sendable {
         return accepted
     }
 
-    private func captured() throws(GuiseError) -> Capture {
+    func captured() throws(GuiseError) -> Capture {
         let (answer, client) = try side()
         let authority = try Authority.required()
         return capture.withLock { known in

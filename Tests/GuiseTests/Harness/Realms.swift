@@ -19,14 +19,20 @@ final class Realms {
     let stage: Stage
     /// What every process that speaks Kerberos here has to be told.
     let environment: [String: String]
+    /// Where the principals are, if not in files.
+    let server: DirectoryServer?
     private let directory: String
     private(set) var kdcs: [String: ChildProcess] = [:]
 
     /// - Parameters:
     ///   - names: of realms; the first is the usual one. They trust each other.
     ///   - library: more lines for `libdefaults`.
-    init(_ stage: Stage, _ names: [String] = ["A.TEST"], library: [String] = []) throws {
+    ///   - inLDAP: whether principals are kept in a directory server.
+    init(
+        _ stage: Stage, _ names: [String] = ["A.TEST"], library: [String] = [], inLDAP: Bool = false
+    ) throws {
         self.stage = stage
+        server = inLDAP ? try DirectoryServer(stage) : nil
         directory = stage.folder("realms")
         environment = ["KRB5_CONFIG": directory + "/krb5.conf"]
         let ports = Dictionary(uniqueKeysWithValues: try names.map { ($0, try Self.freePort()) })
@@ -48,15 +54,25 @@ final class Realms {
             kdc_tcp_listen = 127.0.0.1:\(ports[name]!)
             [realms]
             \(name) = {
-              database_name = \(own)/principal
+              \(server == nil ? "database_name = \(own)/principal" : "database_module = ldap")
               key_stash_file = \(own)/stash
               max_life = 10h
               max_renewable_life = 1d
             }
             [logging]
             kdc = FILE:\(own)/kdc.log
+            \(try server.map { $0.module(try $0.passwordFile()) } ?? "")
             """.write(toFile: own + "/kdc.conf", atomically: false, encoding: .utf8)
-            try run(name, "kdb5_util", ["-r", name, "-P", "master", "create", "-s"])
+            if let server {
+                try run(
+                    name, "kdb5_ldap_util",
+                    [
+                        "-D", DirectoryServer.administrator, "-w", DirectoryServer.password, "-H", server.url,
+                        "create", "-r", name, "-s", "-P", "master",
+                    ])
+            } else {
+                try run(name, "kdb5_util", ["-r", name, "-P", "master", "create", "-s"])
+            }
         }
         for (one, other) in names.flatMap({ one in names.map { (one, $0) } }) where one != other {
             for realm in [one, other] {
@@ -167,6 +183,17 @@ struct KerberosScene {
         return String(words[1])
     }
 
+    /// Starts a service over TCP with a keytab for `HTTP/NAME.a.test`; returns its port.
+    func launch(_ command: [String], named name: String) throws -> String {
+        let account = try stage.service(name, privileges: ["SeImpersonatePrivilege"])
+        try stage.setKeytab(name, try realms.keytab("HTTP/\(name).a.test"))
+        try stage.launch(command, as: account, name: name)
+        guard let port = stage.serviceLog(name).firstMatch(of: /serving (\d+)/)?.1 else {
+            throw HarnessError("no port")
+        }
+        return String(port)
+    }
+
     /// A process of a person's that has tickets.
     func initiator(
         _ person: Person, _ principal: String, _ options: [String] = []
@@ -218,13 +245,15 @@ extension Stage {
 
 /// Runs a test where realms, a service with a keytab, and alice with a ticket are.
 ///
-/// - Parameter delegates: whether the service may ask the KDC to act as its clients elsewhere.
+/// - Parameters:
+///   - inLDAP: whether principals are kept in a directory server.
+///   - delegates: whether the service may ask the KDC to act as its clients elsewhere.
 func onRealms(
-    _ names: [String] = ["A.TEST"], library: [String] = [], delegates: Bool = false,
+    _ names: [String] = ["A.TEST"], library: [String] = [], inLDAP: Bool = false, delegates: Bool = false,
     privileges: [String] = ["SeImpersonatePrivilege"], _ body: (KerberosScene) throws -> Void
 ) throws {
     try onStage(withAuthority: false) { (stage) throws in
-        let realms = try Realms(stage, names, library: library)
+        let realms = try Realms(stage, names, library: library, inLDAP: inLDAP)
         try stage.startAuthority(environment: realms.environment)
         let (alice, bob) = (try stage.user("alice"), try stage.user("bob"))
         try realms.principal("alice")
@@ -253,5 +282,11 @@ extension Trait where Self == ConditionTrait {
         .enabled(
             if: Realms.isBuilt && Realms.isPossible,
             "needs the package trait Kerberos, and the packages krb5-kdc, krb5-admin-server and krb5-user")
+    }
+    /// For tests with a KDC that knows who may go where for whom.
+    static var withDelegationLists: Self {
+        .enabled(
+            if: Realms.isBuilt && Realms.isPossible && DirectoryServer.isPossible,
+            "needs what other tests with a KDC need, and the packages krb5-kdc-ldap, slapd and ldap-utils")
     }
 }
