@@ -5,7 +5,9 @@ import Foundation
 /// database of MIT's in which a service's list of those that it may go to for its clients can be kept.
 final class DirectoryServer {
     static var isPossible: Bool {
-        let needed = ["/usr/sbin/slapd", "/usr/sbin/slapadd", "/usr/bin/ldapmodify", "/usr/sbin/kdb5_ldap_util"]
+        let needed = [
+            "/usr/sbin/slapd", "/usr/sbin/slapadd", "/usr/bin/ldapmodify", "/usr/sbin/kdb5_ldap_util",
+        ]
         return (needed + [schema]).allSatisfy { access($0, R_OK) == 0 }
     }
 
