@@ -4,7 +4,12 @@ import PackageDescription
 // A package of its own, so that who uses Guise never builds it. Run it by ../scripts/benchmark.
 let package = Package(
     name: "guise-benchmarks",
-    dependencies: [.package(name: "guise", path: "..")],
+    traits: [.trait(name: "GRPC", description: "measures gRPC calls, too")],
+    dependencies: [
+        .package(name: "guise", path: "..", traits: [.trait(name: "GRPC", condition: .when(traits: ["GRPC"]))]),
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
+    ],
     targets: [
         .target(name: "CFloor"),
         .executableTarget(
@@ -13,6 +18,11 @@ let package = Package(
                 "CAllocationCounter", "CFloor", "CSambaBaseline",
                 .product(name: "AccessControl", package: "guise"),
                 .product(name: "Guise", package: "guise"),
+                .product(name: "GuiseGRPC", package: "guise", condition: .when(traits: ["GRPC"])),
+                .product(name: "GRPCCore", package: "grpc-swift-2", condition: .when(traits: ["GRPC"])),
+                .product(
+                    name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport",
+                    condition: .when(traits: ["GRPC"])),
             ]),
         .target(name: "CAllocationCounter"),
         // Loads Samba's library where it is installed, so that the ratio is measured and not remembered.

@@ -41,11 +41,17 @@ private enum EntryPoint: CaseIterable {
     case setThreadToken
     case impersonateSelf
     case anonymous
+    /// A call's ticket, as gRPC's.
+    case ticket
+    /// A client of Negotiate. Where there is a KDC.
+    case securityContext
+
+    static let all = allCases.filter { $0 != .securityContext || Realms.isBuilt && Realms.isPossible }
 
     /// As whom it makes a thread act.
     var users: [Who] {
         switch self {
-        case .logon: [.other]
+        case .logon, .securityContext: [.other]
         case .impersonateSelf, .anonymous: [.same]
         default: Who.allCases
         }
@@ -55,6 +61,8 @@ private enum EntryPoint: CaseIterable {
         switch self {
         case .loggedOnUser: ["impersonation"]
         case .anonymous: ["anonymous"]
+        // Kerberos cannot say it.
+        case .securityContext: Array(GuiseTests.levels.dropFirst())
         default: GuiseTests.levels
         }
     }
@@ -74,7 +82,7 @@ private struct Cell: CustomStringConvertible {
     /// Its integrity is the service's own.
     var isOwnToken: Bool { entry == .impersonateSelf || entry == .loggedOnUser && who == .same }
 
-    static let all = EntryPoint.allCases.flatMap { entry in
+    static let all = EntryPoint.all.flatMap { entry in
         Setting.all.flatMap { service in
             entry.users.flatMap { who in
                 entry.levels.flatMap { level in
@@ -154,6 +162,8 @@ private final class Table {
     /// Another process of the service's user, which sets tokens on its threads.
     private let holder: Client
     private var clients: [Who: Client] = [:]
+    /// Where there is a KDC: alice with a ticket of its.
+    private let initiator: Client?
     private var isNewExchange = 0
 
     private struct Running {
@@ -167,7 +177,7 @@ private final class Table {
 
     static let password = "correct-horse"
 
-    init(_ stage: Stage) throws {
+    init(_ stage: Stage, _ realms: Realms?) throws {
         self.stage = stage
         alice = try stage.user("alice")
         account = try stage.service("files")
@@ -182,6 +192,18 @@ private final class Table {
             try stage.file("home/unix-service", "x", of: account),
         ]
         let root0 = Person(name: "root", uid: 0, sid: "S-1-5-18")
+        if let realms {
+            try realms.principal("alice")
+            try stage.setKeytab("files", try realms.keytab("HTTP/files.a.test"))
+            try stage.trust("A.TEST")
+            try stage.map("alice@A.TEST", to: alice)
+            let variables = try realms.log(alice, onAs: "alice")
+            initiator = try Client(
+                commandsOn: stage, as: alice, by: ["/usr/bin/env"] + variables.map { "\($0.key)=\($0.value)" }
+            )
+        } else {
+            initiator = nil
+        }
         holder = try stage.serve(account, name: "holder").client(root0)
         clients = [
             .other: try Client(commandsOn: stage, as: alice),
@@ -300,6 +322,20 @@ private final class Table {
                 cell, running.thread, began: try control.ask("self \(cell.level)"), by: asking)
         case .anonymous:
             return try observe(cell, running.thread, began: try control.ask("anonymous"), by: asking)
+        case .ticket:
+            let issued = try clients[cell.who]!.ask("ticket-issue files level \(cell.level)")
+            guard let ticket = issued.value?.split(separator: " ").first else {
+                throw HarnessError("\(issued)")
+            }
+            try Self.check(try control.ask("ticket-redeem \(ticket)"), "ticket-redeem")
+            return try observe(cell, running.thread, began: nil, by: asking)
+        case .securityContext:
+            let sent = try initiator!.ask("initiate k Negotiate HTTP@files.a.test \(cell.level)")
+            guard let token = sent.value?.split(separator: " ").last else { throw HarnessError("\(sent)") }
+            try Self.check(try control.ask("context-accept c Negotiate \(token)"), "context-accept")
+            defer { _ = try? control.ask("context-close c") }
+            return try observe(
+                cell, running.thread, began: try control.ask("context-impersonate c"), by: asking)
         }
     }
 
@@ -355,8 +391,10 @@ private final class Table {
 struct TokenMatrixTests {
     @Test("each does at every level, for everybody, with every service, what the gates say and no more")
     func matrix() throws {
-        try onStage { (stage) throws in
-            let table = try Table(stage)
+        try onStage(withAuthority: false) { (stage) throws in
+            let realms = Realms.isBuilt && Realms.isPossible ? try Realms(stage) : nil
+            try stage.startAuthority(environment: realms?.environment ?? [:])
+            let table = try Table(stage, realms)
             for cell in Cell.all {
                 let observed = try table.observe(cell)
                 #expect(observed == cell.expected(table), "\(cell)")

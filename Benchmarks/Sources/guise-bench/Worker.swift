@@ -107,6 +107,16 @@ final class Worker {
                 name: words[1],
                 securityDescriptor: try SecurityDescriptor(sddl: "D:(A;;FA;;;WD)"))
             return "listening"
+        #if GRPC
+            case "serve-grpc":
+                try GRPCWorker.serve(words[1])
+                return "listening"
+            case "dial-grpc":
+                try GRPCWorker.dial(words[1], words[2])
+                return "dialled"
+            case "call-grpc":
+                return "\(try GRPCWorker.call(Int(count), words[2], words[3]))"
+        #endif
         case "hear":
             try hear(Int(count))
             return "heard"

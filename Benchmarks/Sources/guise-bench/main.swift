@@ -6,6 +6,7 @@ let suites: [(String, () throws -> Void)] = [
     ("impersonation", impersonationSuite),
     ("mediation", mediationSuite),
     ("pipes", pipeSuite),
+    ("grpc", grpcSuite),
 ]
 do {
     // The suites start this program again, for the processes they measure.
