@@ -343,11 +343,10 @@ extension Requests {
         -> WireResponse.OneOf_Body
     {
         let object = try held(request.token, .adjustDefault, client).object
-        var fields = object.token.fields
-        let text = request.hasOwner ? [request.owner] : []
-        let owner = try sids(text).first ?? object.token.defaultOwner
+        let before = object.token
+        let owner = try sids(request.hasOwner ? [request.owner] : []).first
         let group = try sids(request.hasPrimaryGroup ? [request.primaryGroup] : []).first
-        var dacl = fields.defaultDACL
+        var dacl = before.defaultDACL
         if request.hasDefaultDacl {
             guard request.defaultDacl.count <= Self.largestDefaultDACL else {
                 throw Refused(.limit, "a default DACL has at most \(Self.largestDefaultDACL) bytes")
@@ -365,20 +364,18 @@ extension Requests {
                 }
             }
         }
-        let level = request.hasIntegrity ? IntegrityLevel(rawValue: request.integrity) : fields.integrity
-        guard level <= fields.integrity else {
+        let level = request.hasIntegrity ? IntegrityLevel(rawValue: request.integrity) : before.integrity
+        guard level <= before.integrity else {
             throw Refused(
                 .accessDenied,
-                "the token's integrity level is \(fields.integrity), and it is lowered, not raised")
+                "the token's integrity level is \(before.integrity), and it is lowered, not raised")
         }
-        let token: Token
+        var token: Token
         do throws(TokenError) {
-            fields = try object.token.settingDefaults(
-                owner: owner, group: group ?? fields.defaultGroup, dacl: dacl
-            ).fields
-            fields.integrity = level
-            token = try Token(fields)
+            token = try before.settingDefaults(owner: owner, group: group, dacl: dacl).lowered(to: level)
         } catch { throw Refused(error) }
+        // A process whose own token is lowered is no more than that from here on; a copy goes on to count as what it began as.
+        if context.processes.have(object) { token = token.started }
         try replace(object, token, client)
         return .done(.init())
     }
@@ -506,6 +503,7 @@ extension Requests {
                 .accessDenied,
                 "a process gets no other token than its own, restricted; this one could do more")
         }
+        object.replace(object.token.started)
         attachment.primary.current = object
         withdraw(from: attachment.primary)
         noteChange { $0 === attachment.primary }
