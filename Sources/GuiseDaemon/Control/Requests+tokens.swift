@@ -173,20 +173,20 @@ extension Requests {
     ) throws(Refused) -> WireResponse.OneOf_Body {
         let (object, granted) = try held(request.token, .duplicate, client)
         let level = ImpersonationLevel(request.level)
-        if let highest = object.level {
-            guard level ?? .impersonation <= highest else {
-                throw Refused(
-                    .accessDenied,
-                    "the token is at level \(highest), and a copy is not raised"
+        guard level ?? .impersonation <= object.highest else {
+            throw Refused(
+                .accessDenied,
+                object.level == nil
+                    ? "the token was made of one at level \(object.highest), and a copy is not raised above that"
+                    : "the token is at level \(object.highest), and a copy is not raised"
                         + (level.map { " to \($0)" } ?? ": a primary token is fully usable"))
-            }
         }
         let before = request.effectiveOnly ? object.token.effectiveOnly : object.token
         let token = level == .anonymous ? .anonymous : before
         var access = AccessMask<TokenKind>(rawValue: request.access).mapped
         if access.contains(.maximumAllowed) { access = .allAccess }
         let copy = TokenObject(
-            token, level: level, credentials: object.credentials, of: object.client,
+            token, level: level, highest: object.highest, credentials: object.credentials, of: object.client,
             holder: try logon(client).token.token.user, isPerThread: request.perThread && level != nil,
             isFiltered: object.isFiltered, charge: try charge(token, client))
         return try hold(copy, access == [] ? granted : access.intersection(.allAccess), client)
@@ -217,8 +217,9 @@ extension Requests {
                 restrictingTo: restricting, writeOnly: request.writeRestricted)
         } catch { throw Refused(error) }
         let copy = TokenObject(
-            token, level: object.level, credentials: object.credentials, of: object.client,
-            holder: try logon(client).token.token.user, isFiltered: true, charge: try charge(token, client))
+            token, level: object.level, highest: object.highest, credentials: object.credentials,
+            of: object.client, holder: try logon(client).token.token.user, isFiltered: true,
+            charge: try charge(token, client))
         return try hold(copy, granted, client)
     }
 
