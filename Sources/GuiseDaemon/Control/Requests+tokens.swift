@@ -389,9 +389,11 @@ extension Requests {
         if object.level == nil { noteChange { $0.current === object } }
     }
 
-    /// Processes keep copies of their own token; they hear that it has changed.
+    /// Processes have copies of their own token; they hear that it has changed. What it has become the process is for as
+    /// long as it lives.
     private func noteChange(_ isMeant: (ProcessToken) -> Bool) {
         for case let attachment? in attached.values.map(\.attachment) where isMeant(attachment.primary) {
+            context.processes.keepToken(of: attachment)
             attachment.page.tokenVersion &+= 1
         }
     }

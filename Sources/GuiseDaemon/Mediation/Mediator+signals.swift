@@ -129,12 +129,9 @@ extension Mediator {
 }
 
 extension MediationContext {
-    /// The logon of a process, by its identity: what it is attached as or the service that it belongs to, else that of
-    /// whoever has its credentials.
+    /// The logon of a process, by its identity: what it is known as, else that of whoever has its credentials.
     func logon(of identity: UInt64, _ credentials: UnixCredentials) throws(LogonError) -> Logon {
-        if let known = processes.attachment(of: identity)?.logon ?? processes.service(of: identity)?.logon {
-            return known
-        }
+        if let known = processes.logon(of: identity, user: credentials.uid) { return known }
         return try tokens.logon(credentials)
     }
 
