@@ -183,6 +183,35 @@ struct ForeignFileSystemTests {
         }
     }
 
+    @Test(
+        "a service that a client led there, and that acts as itself, does not have all mediators wait either")
+    func mediatorsOfProcess() throws {
+        try onForeign { (scene, place) throws in
+            #expect(try scene.client.acting("chdir \(place.path)").number == 0)
+            #expect(try scene.client.ask("cat file").value == "fuse")
+            var sockets: [Int32] = []
+            defer { sockets.forEach { close($0) } }
+            for _ in 0..<100 {
+                let socket = guise_unix_socket(Int32(SOCK_STREAM.rawValue), false)
+                sockets.append(socket)
+                try #require(
+                    guise_unix_connect(socket, scene.service.socket, scene.service.socket.utf8.count) == 0)
+            }
+            place.mute(.open)
+            for socket in sockets { sendCommand("cat file", on: socket) }
+            try eventually("the opens to wait") { place.heldCount >= 8 }
+            usleep(500_000)
+            try expectOthersServed(scene)
+            #expect(place.heldCount < 64)
+            place.release()
+            for socket in sockets {
+                let line = try receiveLine(socket, seconds: 20)
+                #expect(line == "ERRNO \(EIO)" || line == "OK fuse", "\(line)")
+            }
+            #expect(try scene.client.ask("chdir /").number == 0)
+        }
+    }
+
     @Test("files of absurd size, inodes that change and damaged descriptors give nobody anything")
     func lies() throws {
         try onForeign { (scene, place) throws in

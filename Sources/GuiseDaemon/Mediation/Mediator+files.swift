@@ -5,7 +5,9 @@ import Glibc
 /// What is done with files besides opening them.
 extension Mediator {
     /// While not impersonating the kernel does it, except where a path leads under a managed root.
-    func handleForProcess(_ trap: Trap, _ call: FileCall, _ intent: AccessIntent) -> Verdict {
+    func handleForProcess(
+        _ trap: Trap, _ call: FileCall, _ intent: AccessIntent, _ mayWait: Bool
+    ) -> Verdict {
         // Without root the service could change descriptors as its user can: here it cannot.
         let leads =
             !AuthorityUser.isRoot && call.changesAttributes
@@ -26,6 +28,7 @@ extension Mediator {
         guard context.sessions.isAlive(logon.session.id) else {
             return deny(trap, logon.token.token.user, "the service's logon session has ended")
         }
+        guard takesPlaceForProcess(trap, mayWait) else { return .answered }
         return carryOut(trap, call, token: logon.token.token, credentials: logon.credentials, intent)
     }
 
