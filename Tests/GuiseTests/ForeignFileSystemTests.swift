@@ -151,6 +151,23 @@ struct ForeignFileSystemTests {
         }
     }
 
+    /// Has the threads behind so many connections open a file that does not answer: some wait, and leave mediators to others.
+    private func expectShare(
+        _ command: String, on sockets: [Int32], _ scene: Scene, _ place: ForeignFileSystem
+    ) throws {
+        place.mute(.open)
+        for socket in sockets { sendCommand(command, on: socket) }
+        try eventually("the opens to wait") { place.heldCount >= 8 }
+        usleep(500_000)
+        try expectOthersServed(scene)
+        #expect(place.heldCount < 64)
+        place.release()
+        for socket in sockets {
+            let line = try receiveLine(socket, seconds: 20)
+            #expect(line == "ERRNO \(EIO)" || line == "OK fuse", "\(line)")
+        }
+    }
+
     @Test("a client whose files do not answer leaves mediators to the other clients of the service")
     func mediators() throws {
         try onForeign { (scene, place) throws in
@@ -169,17 +186,7 @@ struct ForeignFileSystemTests {
                 sendCommand("impersonate", on: socket)
                 #expect(try receiveLine(socket, seconds: 10) == "OK ")
             }
-            place.mute(.open)
-            for socket in sockets { sendCommand("cat \(place.file)", on: socket) }
-            try eventually("the opens to wait") { place.heldCount >= 8 }
-            usleep(500_000)
-            try expectOthersServed(scene)
-            #expect(place.heldCount < 64)
-            place.release()
-            for socket in sockets {
-                let line = try receiveLine(socket, seconds: 20)
-                #expect(line == "ERRNO \(EIO)" || line == "OK fuse", "\(line)")
-            }
+            try expectShare("cat \(place.file)", on: sockets, scene, place)
         }
     }
 
@@ -197,17 +204,7 @@ struct ForeignFileSystemTests {
                 try #require(
                     guise_unix_connect(socket, scene.service.socket, scene.service.socket.utf8.count) == 0)
             }
-            place.mute(.open)
-            for socket in sockets { sendCommand("cat file", on: socket) }
-            try eventually("the opens to wait") { place.heldCount >= 8 }
-            usleep(500_000)
-            try expectOthersServed(scene)
-            #expect(place.heldCount < 64)
-            place.release()
-            for socket in sockets {
-                let line = try receiveLine(socket, seconds: 20)
-                #expect(line == "ERRNO \(EIO)" || line == "OK fuse", "\(line)")
-            }
+            try expectShare("cat file", on: sockets, scene, place)
             #expect(try scene.client.ask("chdir /").number == 0)
         }
     }

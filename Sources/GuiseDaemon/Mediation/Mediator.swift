@@ -289,23 +289,15 @@ final class Mediator {
                 trap.argument(1)
             )
         default:
-            // As copy_struct_from_user: what is longer than we know must be zero there.
-            let size = Int(clamping: trap.argument(3))
-            guard size >= MemoryLayout<open_how>.size, size <= 4096 else {
-                trap.fail(size > 4096 ? E2BIG : EINVAL)
+            do throws(FileError) {
+                let how = try trap.structure(
+                    trap.argument(2), size: trap.argument(3), of: MemoryLayout<open_how>.size
+                ).withUnsafeBytes { $0.loadUnaligned(as: open_how.self) }
+                return (OpenRequest(directory: trap.int(0), how: how), trap.argument(1))
+            } catch {
+                trap.fail(error.errno)
                 return nil
             }
-            var bytes = [UInt8](repeating: 0, count: size)
-            guard guise_memory_read(trap.tid, trap.argument(2), &bytes, size) == size else {
-                trap.fail(EFAULT)
-                return nil
-            }
-            guard bytes[MemoryLayout<open_how>.size...].allSatisfy({ $0 == 0 }) else {
-                trap.fail(E2BIG)
-                return nil
-            }
-            let how = bytes.withUnsafeBytes { $0.loadUnaligned(as: open_how.self) }
-            return (OpenRequest(directory: trap.int(0), how: how), trap.argument(1))
         }
     }
 

@@ -284,14 +284,13 @@ final class WorkingDirectories: Sendable {
     /// is being made has its parent's, and is not to be seen yet: hence more than one.
     private func look() {
         let start = state.withLock { $0.clock }
-        guard let processes = opendir("/proc") else { return }
-        defer { closedir(processes) }
-        var seen: Set<UInt64> = []
-        while let entry = readdir(processes) {
-            let name = UnsafeRawPointer(entry) + MemoryLayout<dirent>.offset(of: \.d_name)!
-            let pid = Int32(String(cString: name.assumingMemoryBound(to: CChar.self)))
-            if let pid, let number = try? number(of: pid) { seen.insert(number) }
-        }
+        var how = open_how(
+            OpenRequest.Flag.path | OpenRequest.Flag.directory | OpenRequest.Flag.closeOnExec)
+        let processes = guise_openat2(AT_FDCWD, "/proc", &how)
+        guard processes >= 0 else { return }
+        defer { close(processes) }
+        guard let names = directoryEntries(of: processes) else { return }
+        let seen = Set(names.compactMap { Int32(text(ofName: $0)) }.compactMap { try? number(of: $0) })
         state.withLock { state in
             for (number, note) in state.notes where note.given <= start {
                 let unseen = seen.contains(number) ? 0 : note.unseen + 1
