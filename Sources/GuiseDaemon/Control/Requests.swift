@@ -18,8 +18,8 @@ final class Requests {
 
     enum Answer {
         case now(WireResponse.OneOf_Body)
-        /// With a descriptor, which is closed once it was sent.
-        case with(WireResponse.OneOf_Body, descriptor: Int32)
+        /// With a descriptor, which is closed once it was sent, and what is done then, whatever came of it.
+        case with(WireResponse.OneOf_Body, descriptor: Int32, then: () -> Void = {})
         /// A service is to be mediated before the answer goes out.
         case mediating(MediatedService, WireResponse.OneOf_Body)
         case later(Work)
