@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
@@ -287,5 +288,16 @@ int guise_set_times(const char *path, const struct timespec *times) {
 }
 
 void guise_allow_tracer(int32_t pid) { prctl(PR_SET_PTRACER, (unsigned long)pid, 0, 0, 0); }
+
+int guise_refuse_cores(void) {
+    const struct rlimit none = {0, 0};
+    if (setrlimit(RLIMIT_CORE, &none) < 0) return -errno;
+    // A program that the kernel pipes cores to is not held to the limit.
+    int fd = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT ? 0 : -errno;
+    int error = write(fd, "0", 1) == 1 ? 0 : -errno;
+    close(fd);
+    return error;
+}
 
 int guise_refuse_tracers(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0; }

@@ -116,6 +116,16 @@ int guise_unix_pair(int type, int *first, int *second) {
     return 0;
 }
 
+void guise_socket_widen(int socket, int times) {
+    int size = 0;
+    socklen_t length = sizeof size;
+    if (getsockopt(socket, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0) return;
+    // The kernel says, and sets, twice what it is told.
+    size = size / 2 * times;
+    if (setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
+        setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
 int guise_unix_listen(const char *path, size_t length, int type, int backlog, uint32_t mode) {
     struct sockaddr_un name;
     socklen_t size;

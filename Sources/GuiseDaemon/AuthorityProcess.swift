@@ -36,6 +36,8 @@ package enum AuthorityProcess {
         state: String, runtime: String, audit options: (fileSize: Int, files: Int, journal: String),
         pamDirectory: String? = nil
     ) async throws {
+        // Passwords pass through. Before the user is checked: of who refuses tracers some files in /proc are closed.
+        guard guise_refuse_cores() == 0 else { throw StartError.kernel("RLIMIT_CORE and coredump_filter") }
         try checkUser()
         try checkKernel()
         raiseDescriptorLimit()

@@ -37,6 +37,54 @@ import Testing
         #expect(gate(alice, restricted) == .noPrivilege)
     }
 
+    @Test func restrictedAgainIsWhatARestrictedServiceActsUnder() throws {
+        let alice = try token { $0.groups = [Token.Group(.users), Token.Group(.everyone)] }
+        let service = try alice.filtered(restrictingTo: [.users, .everyone])
+        for sids in [[SID.users], [.users, .everyone], [.null]] {
+            #expect(gate(service, try alice.filtered(restrictingTo: sids)) == nil)
+        }
+        for sids in [[SID.guests], [.users, .guests], [.users, .everyone, Self.alice]] {
+            #expect(gate(service, try alice.filtered(restrictingTo: sids)) == .restricted)
+        }
+        // Restricting writing only is the weaker kind.
+        let writing = try alice.filtered(restrictingTo: [.users], writeOnly: true)
+        #expect(gate(service, writing) == .restricted)
+        #expect(gate(writing, try alice.filtered(restrictingTo: [.users])) == nil)
+        // Whose token it is decides first: of another user's the privilege.
+        let trusted = try Token(
+            user: .localService, privileges: [.impersonate], integrity: .high, logonSession: 2)
+        #expect(gate(try trusted.filtered(restrictingTo: [.users]), alice) == nil)
+    }
+
+    @Test func whatWasLoweredCountsAsWhatItBeganAs() throws {
+        let service = try token()
+        let high = try token { $0.integrity = .high }
+        let refusal = ImpersonationGate.GateRefusal.integrity(client: .high, service: .medium)
+        let lowered = high.lowered(to: .low)
+        #expect(lowered.integrity == .low && lowered.startIntegrity == .high)
+        #expect(gate(service, lowered) == refusal)
+        // Whatever is made of it.
+        let copies = [
+            lowered.lowered(to: .untrusted), lowered.effectiveOnly, lowered.resettingToDefaults(),
+            try lowered.filtered(removing: nil), try high.filtered(integrity: .low),
+        ]
+        for copy in copies { #expect(gate(service, copy) == refusal) }
+        #expect(lowered.lowered(to: .high).integrity == .low)
+        // A process that has become it is nothing more.
+        #expect(gate(service, lowered.started) == nil && gate(lowered.started, lowered.started) == nil)
+        #expect(gate(service, try token { $0.integrity = .low }) == nil)
+    }
+
+    @Test func anOwnerThatCannotOwnAnyMoreIsInNobodysWay() throws {
+        let token = try token { $0.groups = [Token.Group(.users)] }.filtered(denyOnly: [Self.alice])
+        let changed = try token.settingDefaults(owner: nil, group: .users, dacl: .empty)
+        #expect(changed.defaultOwner == Self.alice && changed.defaultGroup == .users)
+        #expect(try changed.settingDefaults(owner: nil, group: nil, dacl: nil).defaultGroup == .users)
+        #expect(throws: TokenError.notAnOwner(Self.alice)) {
+            try token.settingDefaults(owner: Self.alice, group: nil, dacl: nil)
+        }
+    }
+
     @Test func adjustingRaisesTheModificationID() throws {
         let token = try token {
             $0.privileges = Token.Privileges(present: [.backup, .debug], enabled: [.backup])

@@ -1,6 +1,10 @@
 import AccessControl
+import CGuise
+import CTestSupport
 import Dispatch
+import Foundation
 import Glibc
+import Synchronization
 import Testing
 
 @testable import GuiseDaemon
@@ -233,6 +237,58 @@ struct PasswordLogonsTests {
         }
     }
 
+    @Test("by PAM fail where nobody can say whether there is such a user, and count as no guess")
+    func nameService() throws {
+        let state = try ScratchState()
+        let logons = PasswordLogons(accounts: try state.open())
+        let password = try #require(Password("guess".utf8))
+        try #require(Self.asksFilesAlone)
+        let failures = try withoutDescriptors {
+            [PasswordLogons.UnixUser.name("daemon"), .uid(1)].flatMap { user in
+                (0..<2 * LogonThrottle.freeFailures).map { _ -> Refused? in
+                    do throws(PasswordLogons.Failure) {
+                        _ = try logons.prove(user, named: "daemon", password, for: 61001)
+                        return nil
+                    } catch { return error.refused }
+                }
+            }
+        }
+        for failure in failures {
+            #expect(failure?.reason == .internal, "\(String(describing: failure))")
+            #expect(failure?.message.contains("could not be found out") == true)
+        }
+        for key in ["daemon", "S-1-22-1-1"] {
+            #expect(logons.throttle.withLock { $0.delay(61001, key, now: LogonThrottle.now) } == 0)
+        }
+    }
+
+    /// Has the name service of this process ask /etc/passwd and nothing else (__nss_configure_lookup): where that cannot be
+    /// opened, others that know nobody would speak for all.
+    private static let asksFilesAlone: Bool = {
+        typealias Configure = @convention(c) (UnsafePointer<CChar>, UnsafePointer<CChar>) -> Int32
+        guard let found = dlsym(nil, "__nss_configure_lookup") else { return false }
+        return unsafeBitCast(found, to: Configure.self)("passwd", "files") == 0
+    }()
+
+    /// Runs something on a thread that can open nothing more: its table of descriptors is its own, and full.
+    private func withoutDescriptors<Result: Sendable>(
+        _ body: @escaping @Sendable () throws -> Result
+    ) throws -> Result {
+        let result = Mutex<Swift.Result<Result, any Error>?>(nil)
+        let done = DispatchSemaphore(value: 0)
+        let thread = Thread {
+            // CLONE_FILES
+            if test_call(Int(SYS_unshare), [0x400, 0, 0, 0, 0, 0]) == 0 {
+                while dup(0) >= 0 {}
+                result.withLock { $0 = Swift.Result { try body() } }
+            }
+            done.signal()
+        }
+        thread.start()
+        done.wait()
+        return try #require(result.withLock { $0 }).get()
+    }
+
     @Test("by PAM do not count when whose the Unix user is was changed meanwhile")
     func remapped() throws {
         let state = try ScratchState()
@@ -262,6 +318,29 @@ struct PasswordLogonsTests {
 
 @Suite("The throttle of logons")
 struct LogonThrottleTests {
+    @Test("forgets nobody for a flood of other names, and lets nobody off for another's right password")
+    func flood() {
+        var throttle = LogonThrottle()
+        for _ in 0..<4 { throttle.failed(1, "a", now: 100) }
+        for index in 0..<200_000 { throttle.failed(1, "name \(index)", now: 100) }
+        #expect(throttle.delay(1, "a", now: 100) > 0)
+        // By now some name's failures are counted where another's are.
+        for index in 0..<200_000 { throttle.succeeded(1, "name \(index)") }
+        throttle.succeeded(1, "own account")
+        #expect(throttle.delay(1, "a", now: 100) > 0)
+        #expect(throttle.delay(2, "a", now: 100) == 0, "nobody else waits")
+        // It ends as it does for one name.
+        let later = 100 + LogonThrottle.memory
+        #expect(throttle.delay(1, "a", now: later) == 0)
+        for _ in 0..<3 { throttle.failed(1, "a", now: later) }
+        throttle.succeeded(1, "a")
+        #expect(throttle.delay(1, "a", now: later) == 0)
+        for user in 0..<5000 as Range<UInt32> { throttle.failed(user, "a", now: later) }
+        #expect(throttle.delay(1, "a", now: later) == 0)
+        for _ in 0..<2 { throttle.failed(1, "a", now: later) }
+        #expect(throttle.delay(1, "a", now: later) == 1)
+    }
+
     @Test("lets who failed too often try once at a time, and others as they like")
     func attempts() {
         var throttle = LogonThrottle()

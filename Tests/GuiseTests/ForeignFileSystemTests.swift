@@ -151,6 +151,23 @@ struct ForeignFileSystemTests {
         }
     }
 
+    /// Has the threads behind so many connections open a file that does not answer: some wait, and leave mediators to others.
+    private func expectShare(
+        _ command: String, on sockets: [Int32], _ scene: Scene, _ place: ForeignFileSystem
+    ) throws {
+        place.mute(.open)
+        for socket in sockets { sendCommand(command, on: socket) }
+        try eventually("the opens to wait") { place.heldCount >= 8 }
+        usleep(500_000)
+        try expectOthersServed(scene)
+        #expect(place.heldCount < 64)
+        place.release()
+        for socket in sockets {
+            let line = try receiveLine(socket, seconds: 20)
+            #expect(line == "ERRNO \(EIO)" || line == "OK fuse", "\(line)")
+        }
+    }
+
     @Test("a client whose files do not answer leaves mediators to the other clients of the service")
     func mediators() throws {
         try onForeign { (scene, place) throws in
@@ -169,17 +186,26 @@ struct ForeignFileSystemTests {
                 sendCommand("impersonate", on: socket)
                 #expect(try receiveLine(socket, seconds: 10) == "OK ")
             }
-            place.mute(.open)
-            for socket in sockets { sendCommand("cat \(place.file)", on: socket) }
-            try eventually("the opens to wait") { place.heldCount >= 8 }
-            usleep(500_000)
-            try expectOthersServed(scene)
-            #expect(place.heldCount < 64)
-            place.release()
-            for socket in sockets {
-                let line = try receiveLine(socket, seconds: 20)
-                #expect(line == "ERRNO \(EIO)" || line == "OK fuse", "\(line)")
+            try expectShare("cat \(place.file)", on: sockets, scene, place)
+        }
+    }
+
+    @Test(
+        "a service that a client led there, and that acts as itself, does not have all mediators wait either")
+    func mediatorsOfProcess() throws {
+        try onForeign { (scene, place) throws in
+            #expect(try scene.client.acting("chdir \(place.path)").number == 0)
+            #expect(try scene.client.ask("cat file").value == "fuse")
+            var sockets: [Int32] = []
+            defer { sockets.forEach { close($0) } }
+            for _ in 0..<100 {
+                let socket = guise_unix_socket(Int32(SOCK_STREAM.rawValue), false)
+                sockets.append(socket)
+                try #require(
+                    guise_unix_connect(socket, scene.service.socket, scene.service.socket.utf8.count) == 0)
             }
+            try expectShare("cat file", on: sockets, scene, place)
+            #expect(try scene.client.ask("chdir /").number == 0)
         }
     }
 

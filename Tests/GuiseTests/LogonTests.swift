@@ -396,6 +396,24 @@ struct LogonTests {
         }
     }
 
+    @Test("would leave no password in a core of the authority's either", arguments: [false, true])
+    func cores(withoutRoot: Bool) throws {
+        func check(_ stage: Stage) throws {
+            let process = "/proc/\(try #require(stage.authority).pid)"
+            let limits = try String(contentsOfFile: process + "/limits", encoding: .utf8)
+            let line = try #require(
+                limits.split(separator: "\n").first { $0.hasPrefix("Max core file size") })
+            #expect(line.split(separator: " ").dropFirst(4).prefix(2) == ["0", "0"])
+            let filter = try String(contentsOfFile: process + "/coredump_filter", encoding: .utf8)
+            #expect(UInt32(filter.dropLast(), radix: 16) == 0)
+        }
+        if withoutRoot {
+            try onRootlessScene { scene in try check(scene.stage) }
+        } else {
+            try onStage { stage in try check(stage) }
+        }
+    }
+
     private func contains(_ bytes: [UInt8], _ needle: [UInt8]) -> Bool {
         bytes.withUnsafeBytes { test_contains($0.baseAddress!, $0.count, needle, needle.count) }
     }

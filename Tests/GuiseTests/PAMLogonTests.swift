@@ -62,6 +62,37 @@ struct PAMLogonTests {
         }
     }
 
+    @Test("have the groups of the name that was proven, and not of another one with its uid")
+    func aliases() throws {
+        try onPAMScene { scene in
+            let (stage, user) = (scene.stage, scene.user)
+            let alias = try MachineUser(stage, password: "other-password", uid: user.uid)
+            defer { alias.remove() }
+            #expect(alias.gid != user.gid)
+            let files = try [user, alias].map { one in
+                let path = try stage.file("services/of-\(one.gid)", "\(one.gid)", mode: 0o040)
+                #expect(chown(path, 0, one.gid) == 0)
+                return path
+            }
+            let client = try stage.serve(try stage.service("files", privileges: [])).client(
+                try stage.user("bob"))
+            for (one, said) in [(user, password), (alias, "other-password")] {
+                #expect(try client.ask("logon a \(one.name) \(said) network").number != nil, "\(one.name)")
+                let token = try #require(try client.ask("logon-token a").value).split(separator: " ")
+                #expect(token[0] == "S-1-22-1-\(user.uid)")
+                let groups = token[2].split(separator: ",").filter { $0.hasPrefix("S-1-22-2-") }
+                #expect(groups == ["S-1-22-2-\(one.gid)"])
+                #expect(try client.ask("logon-impersonate a").value != nil)
+                let opened = try files.filter { try client.ask("cat \($0)").value != nil }
+                #expect(opened == ["\(stage.directory)/services/of-\(one.gid)"])
+                try client.ask("revert")
+            }
+            // By the uid it is the first one's password that counts.
+            #expect(outcome(scene, user.person.sid) == nil)
+            #expect(outcome(scene, user.person.sid, "other-password") == "logonFailed")
+        }
+    }
+
     @Test("are listed and ended by the operator, and outlive a change of the password")
     func sessions() throws {
         try onPAMScene { scene in

@@ -266,6 +266,10 @@ struct TokenHandleTests {
             #expect(try one.ask("tok-groups denied S-1-5-99=off").value == "missing S-1-5-99")
             try one.ask("tok-restrict nobody whole deny=\(scene.alice.sid)")
             #expect(try opens("nobody") == ["ours", "all"])
+            // Who can own nothing any more is in the way of no other change.
+            #expect(try one.ask("tok-set nobody dacl S-1-1-0").value != nil)
+            #expect(try one.ask("tok-set nobody group \(staff.sid)").value != nil)
+            #expect(try one.ask("tok-set nobody owner \(scene.alice.sid)").thrown == "invalid")
             try one.ask("tok-restrict everyone whole sids=S-1-1-0")
             #expect(try opens("everyone") == ["all"])
             // Restricted again: what is in both lists.
@@ -302,6 +306,143 @@ struct TokenHandleTests {
             let shown = try stage.run([product("idn"), "show", "\(scene.service.pid)", "--all"]).output
             #expect(shown.contains("Token Type: Primary\n"))
             #expect(shown.contains("Restricting SIDs:\n  \(tokens.service.sid)"))
+        }
+    }
+
+    @Test("what a process was before it was restricted nobody acts under, restricted in another way either")
+    func formerTokens() throws {
+        try onTokens { (tokens) throws in
+            let (one, own) = (tokens.one, tokens.service.sid)
+            try one.ask("tok-open own process all")
+            try one.ask("tok-restrict less own sids=\(own)")
+            #expect(try one.ask("tok-process less").value != nil)
+            // What was kept makes other restricted copies still.
+            for sids in ["S-1-5-6", "\(own),S-1-5-6", "\(own) write"] {
+                #expect(try one.ask("tok-restrict other own sids=\(sids)").value != nil)
+                #expect(try one.ask("tok-impersonate other").thrown == "restricted", "\(sids)")
+                #expect(try one.ask("tok-duplicate copy other impersonation").value != nil)
+                #expect(try one.ask("tok-set-thread copy").thrown == "restricted", "\(sids)")
+                #expect(try one.ask("tok-process other").thrown == "accessDenied", "\(sids)")
+            }
+            #expect(try one.ask("token").value == "files primary")
+            try one.ask("tok-restrict same own sids=\(own)")
+            #expect(try one.ask("tok-impersonate same").value != nil)
+            try one.ask("revert")
+        }
+    }
+
+    @Test("a token counts as what it was before somebody lowered it, but for who has become it")
+    func loweredTokens() throws {
+        try onTokens { (tokens) throws in
+            let one = tokens.one
+            try one.ask("tok-open own process all")
+            try one.ask("tok-duplicate before own primary")
+            #expect(try one.ask("tok-set own integrity 8192").value != nil)
+            // The process is Medium, and goes on as that.
+            #expect(try one.ask("self impersonation").value != nil)
+            try one.ask("revert")
+            #expect(try one.ask("tok-impersonate before").thrown == "integrityTooHigh")
+            #expect(try one.ask("tok-set before integrity 4096").value != nil)
+            #expect(try one.ask("tok-impersonate before").thrown == "integrityTooHigh")
+            try one.ask("tok-restrict less before max")
+            try one.ask("tok-duplicate copy less impersonation effective")
+            #expect(try one.ask("tok-set-thread copy").thrown == "integrityTooHigh")
+            // A copy of what it is now may be lowered, and become the process's.
+            try one.ask("tok-duplicate now own primary")
+            #expect(try one.ask("tok-set now integrity 4096").value != nil)
+            #expect(try one.ask("tok-impersonate now").value != nil)
+            try one.ask("revert")
+            #expect(try one.ask("tok-process now").value != nil)
+            #expect(try one.ask("self impersonation").value != nil)
+            try one.ask("revert")
+            #expect(try one.ask("tok-impersonate before").thrown == "integrityTooHigh")
+            // Somebody else, too: whom the process logged on, lowered, is not whom it may act as.
+            try tokens.scene.stage.setPassword("alice", password)
+            try one.ask("logon a alice \(password) network")
+            try one.ask("tok-logon alice a")
+            #expect(try one.ask("tok-set alice integrity 0").value != nil)
+            #expect(try one.ask("tok-impersonate alice").thrown == "integrityTooHigh")
+        }
+    }
+
+    @Test("no copy of a copy has a level that the first one had not")
+    func levels() throws {
+        try onTokens { (tokens) throws in
+            let client = tokens.scene.client
+            #expect(try client.ask("impersonate").value == "")
+            #expect(
+                try client.ask("tok-open t thread self query duplicate impersonate").value
+                    == "impersonation 0xe")
+            try client.ask("revert")
+            #expect(try client.ask("tok-duplicate p t primary").value?.hasPrefix("primary") == true)
+            #expect(try client.ask("tok-duplicate up p delegation").thrown == "accessDenied")
+            try client.ask("tok-duplicate again p primary")
+            try client.ask("tok-restrict less again max")
+            #expect(try client.ask("tok-duplicate up less delegation").thrown == "accessDenied")
+            #expect(try client.ask("tok-duplicate same less impersonation").value != nil)
+            // A process's own, and a logon's, is as high as any.
+            try client.ask("tok-open own process all")
+            try client.ask("tok-duplicate p own primary")
+            #expect(try client.ask("tok-duplicate d p delegation").value != nil)
+        }
+    }
+
+    @Test("what a process gave up stays gone for as long as it lives, however it connects")
+    func lasting() throws {
+        try onTokens { (tokens) throws in
+            let stage = tokens.scene.stage
+            let root = Person(name: "root", uid: 0, sid: "S-1-5-18")
+            let plain = try stage.user("plain")
+            let one = try stage.serveUnmediated(plain, name: "unmediated").client(root)
+            #expect(try one.ask("tok-anew").value == "")
+            // While it is attached, by another connection; and so when it attaches again.
+            try one.ask("tok-open own process all")
+            try one.ask("tok-restrict less own sids=\(plain.sid)")
+            #expect(try one.ask("tok-process less").value != nil)
+            #expect(try one.ask("tok-anew").value == plain.sid)
+            #expect(try one.ask("close-control").value != nil)
+            #expect(try one.ask("tok-anew").value == plain.sid)
+            // Who serves it sees no more, whether it says who it is or the kernel does.
+            for command in ["dial stream", "announce impersonation"] {
+                let socket = try #require(try one.ask("\(command) \(tokens.scene.service.socket)").number)
+                #expect(try one.ask("tell \(socket) impersonate").value == "OK ")
+                #expect(
+                    try one.ask("tell \(socket) tok-open seen thread self query").value?.hasPrefix("OK ")
+                        == true)
+                #expect(try tokens.information("seen")["restricting"] == plain.sid, "\(command)")
+            }
+            try eventually("the authority to forget the connection") {
+                try one.ask("reattach cooperative").value != nil
+            }
+            #expect(try one.ask("tok-anew").value == plain.sid)
+            try one.ask("tok-open now process all")
+            try one.ask("tok-restrict other now sids=\(tokens.service.sid)")
+            #expect(try one.ask("tok-info other").value?.contains(" restricting=S-1-0-0 ") == true)
+            // Another process of the user's is what it was.
+            let next = try stage.serveUnmediated(plain, name: "next").client(root)
+            #expect(try next.ask("tok-anew").value == "")
+        }
+    }
+
+    @Test("a process of an administrator's that is restricted to others administers nothing")
+    func administrators() throws {
+        try onTokens { (tokens) throws in
+            let stage = tokens.scene.stage
+            let root = Person(name: "root", uid: 0, sid: "S-1-5-18")
+            let place = stage.folder("added")
+            for (index, sids) in ["S-1-5-18", "S-1-5-32-544", "S-1-1-0"].enumerated() {
+                let one = try stage.serveUnmediated(root, name: "root\(index)").client(root)
+                try one.ask("tok-open own process all")
+                try one.ask("tok-restrict less own sids=\(sids)")
+                #expect(try one.ask("tok-process less").value != nil)
+                let added = try one.ask("tok-add-root \(stage.folder("added\(index)"))")
+                #expect(added.thrown == (sids == "S-1-1-0" ? "accessDenied" : nil), "\(sids): \(added)")
+            }
+            let one = try stage.serveUnmediated(root, name: "denied").client(root)
+            try one.ask("tok-open own process all")
+            try one.ask("tok-restrict less own deny=S-1-5-18,S-1-5-32-544")
+            #expect(try one.ask("tok-process less").value != nil)
+            #expect(try one.ask("tok-add-root \(place)").thrown == "accessDenied")
         }
     }
 

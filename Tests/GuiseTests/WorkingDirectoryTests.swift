@@ -393,7 +393,8 @@ struct WorkingDirectoryTests {
             func count() throws -> Int {
                 try FileManager.default.contentsOfDirectory(atPath: "/proc/\(authority)/fd").count
             }
-            let names = (0..<300).map { "home/f\($0)" }
+            // More than are noted at once, twice over.
+            let names = (0..<600).map { "home/f\($0)" }
             let folders = names.map { scene.stage.folder($0, of: scene.alice, mode: 0o700) }
             #expect(try scene.client.acting("chdir \(folders[0])").number == 0)
             let before = try count()

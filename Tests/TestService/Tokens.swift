@@ -179,6 +179,15 @@ extension Session {
                 revertToSelf()
             }
             return .value("\(set) \(own)")
+        case "tok-anew":
+            // By which SIDs the process is restricted for the authority, by a connection of its own.
+            guard case .thread(let view) = try AuthorityClient().call(.tokenOf(.init())) else {
+                return .errno(EBADMSG)
+            }
+            return .value(view.token.restricting.map(\.sid.sid).joined(separator: ","))
+        case "tok-add-root":
+            // What only administrators may, by a connection of its own.
+            _ = try AuthorityClient().call(.rootAdd(.with { $0.path = words[1] }))
         case "tok-guess":
             // Uses the numbers of another process's handles: tok-guess COUNT
             let client = try AuthorityClient()

@@ -11,11 +11,19 @@ func impersonationSuite() throws {
     try client.tell("connect 1 \(stage.serviceSocket)")
     try service.answer()
     var turns = Turns()
-    turns.add("impersonate + revert, captured connection") { try service.measure("cycle 200000") }
+    let pairs = [
+        ("impersonate + revert, captured connection", "cycle", 50.0),
+        ("setThreadToken + revert, after the first", "cycle-token", 100),
+        ("impersonateSelf + revert, after the first", "cycle-self", 100),
+    ]
+    for (name, command, _) in pairs { turns.add(name) { try service.measure("\(command) 200000") } }
+    let ticket = "ticket: issue + redeem + impersonate + revert"
+    turns.add(ticket) { try service.measure("redeem 100 bench-files") }
     try turns.run()
-    if let result = turns.results["impersonate + revert, captured connection"] {
-        suite.record("impersonate + revert, captured connection", result, limit: 50)
+    for (name, _, limit) in pairs {
+        if let result = turns.results[name] { suite.record(name, result, limit: limit) }
     }
+    if let result = turns.results[ticket] { suite.record(ticket, result) }
 
     // The client of the first connection waits until it is closed.
     try service.ask("drop")

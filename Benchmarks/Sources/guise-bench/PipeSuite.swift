@@ -25,6 +25,7 @@ func pipeSuite() throws {
     try turns.run()
     for (name, baseline) in [(bare, nil), (pipe, bare)] {
         guard let result = turns.results[name] else { continue }
-        suite.record(name, result, median: turns.medians[name], baseline: baseline, atMost: baseline.map { _ in 3 })
+        suite.record(
+            name, result, median: turns.medians[name], baseline: baseline, atMost: baseline.map { _ in 3 })
     }
 }

@@ -140,9 +140,36 @@ final class Worker {
                 revertToSelf()
             }
             return "\((bench_now() - start) / Double(count))"
+        case "cycle-token":
+            let token = try TokenHandle.ofProcess(access: [.query, .duplicate]).duplicate(
+                at: .impersonation, access: .impersonate)
+            return "\(try pairs(count) { try setThreadToken(token) })"
+        case "cycle-self":
+            return "\(try pairs(count) { try impersonateSelf() })"
+        case "redeem":
+            // A ticket of the service's own, from its issue to the end of acting by it.
+            let start = bench_now()
+            for _ in 0..<count {
+                let ticket = try Ticket.issue(for: words[2])
+                try impersonate(try Connection(redeeming: ticket.bytes))
+                revertToSelf()
+            }
+            return "\((bench_now() - start) / Double(count))"
         default:
             throw BenchError("no such command: \(words[0])")
         }
+    }
+
+    /// The nanoseconds of beginning and ending to act as somebody, once that was done before.
+    private func pairs(_ count: Int32, _ begin: () throws -> Void) throws -> Double {
+        try begin()
+        revertToSelf()
+        let start = bench_now()
+        for _ in 0..<count {
+            try begin()
+            revertToSelf()
+        }
+        return (bench_now() - start) / Double(count)
     }
 
     /// Connects, sends one message, and waits until the server has closed. Returns the nanoseconds of one time.

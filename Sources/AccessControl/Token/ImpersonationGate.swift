@@ -2,11 +2,11 @@
 public enum ImpersonationGate {
     /// Why a service may not act as a client.
     public enum GateRefusal: Error, Hashable, Sendable {
-        /// The service is restricted and the client, the same user, is not.
+        /// The service is restricted and the client, the same user, is not, or by SIDs that the service is not restricted by.
         case restricted
         /// The service does not hold `SeImpersonatePrivilege`.
         case noPrivilege
-        /// The client's integrity level is above the service's.
+        /// The client's integrity level is above the service's, or was before the token was lowered.
         case integrity(client: IntegrityLevel, service: IntegrityLevel)
     }
 
@@ -25,16 +25,16 @@ public enum ImpersonationGate {
         if level < .impersonation { return nil }
         if !client.isAnonymous {
             // 2. The same user, as long as nothing that was taken away comes back.
-            if service.user == client.user, service.isRestricted, !client.isRestricted { return .restricted }
+            if service.user == client.user, !client.isRestricted(asMuchAs: service) { return .restricted }
             // 3. and 4. Otherwise the service proved the client's credentials, or is trusted by privilege.
             let takesPrivilege = takesPrivilege(
                 service: service, client: client, level: level,
                 clientLogonByServiceSession: clientLogonByServiceSession)
             if takesPrivilege, !service.holds(.impersonate) { return .noPrivilege }
         }
-        // 5. No privilege lets a service act as a client the system trusts more.
-        if client.integrity > service.integrity {
-            return .integrity(client: client.integrity, service: service.integrity)
+        // 5. No privilege lets a service act as a client the system trusts more, nor as a copy that somebody lowered.
+        if client.startIntegrity > service.integrity {
+            return .integrity(client: client.startIntegrity, service: service.integrity)
         }
         return nil
     }

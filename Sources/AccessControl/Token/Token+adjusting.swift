@@ -70,16 +70,41 @@ extension Token {
 
     /// This token with other defaults for new objects (`TokenOwner`, `TokenPrimaryGroup`, `TokenDefaultDacl`).
     ///
+    /// - Parameters:
+    ///   - owner: `nil`: as it is, which may be nobody that can own any more.
+    ///   - group: `nil`: as it is.
+    ///   - dacl: `nil`: none.
     /// - Throws: `TokenError.notAnOwner` unless the owner is the user or an enabled group marked as owner;
     ///   `.noSuchGroup` unless the group is one of the token's or the user.
-    public func settingDefaults(owner: SID, group: SID?, dacl: ACL?) throws(TokenError) -> Token {
+    public func settingDefaults(owner: SID?, group: SID?, dacl: ACL?) throws(TokenError) -> Token {
         var fields = fields
-        guard canOwn(owner) else { throw .notAnOwner(owner) }
-        if let group, group != user, !groups.contains(where: { $0.sid == group }) {
-            throw .noSuchGroup(group)
+        if let owner {
+            guard canOwn(owner) else { throw .notAnOwner(owner) }
+            fields.defaultOwner = owner
         }
-        (fields.defaultOwner, fields.defaultGroup, fields.defaultDACL) = (owner, group, dacl)
+        if let group {
+            guard group == user || groups.contains(where: { $0.sid == group }) else {
+                throw .noSuchGroup(group)
+            }
+            fields.defaultGroup = group
+        }
+        fields.defaultDACL = dacl
         return Token(adjusted: fields)
+    }
+
+    /// This token at a lower integrity level (`TokenIntegrityLevel`); a higher one changes nothing.
+    public func lowered(to integrity: IntegrityLevel) -> Token {
+        guard integrity < self.integrity else { return self }
+        var fields = fields
+        fields.lower(to: integrity)
+        return Token(adjusted: fields)
+    }
+
+    /// This token as one that its bearer starts with: it was never anything more.
+    public var started: Token {
+        var fields = fields
+        fields.startIntegrity = nil
+        return Token(unchecked: fields)
     }
 
     /// Whether the token may assign `sid` as the owner of an object: the user, or an enabled group marked as owner.

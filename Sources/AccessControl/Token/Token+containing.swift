@@ -23,6 +23,12 @@ extension Token {
             if before.contains(.mandatory), !attributes.contains(.mandatory) { return false }
             if !before.contains(.owner), attributes.contains(.owner) { return false }
         }
+        return isRestricted(asMuchAs: other)
+    }
+
+    /// Whether the restricting SIDs are those of another token or some of them, and restrict no less than there: what
+    /// restricting that one again comes to.
+    public func isRestricted(asMuchAs other: Token) -> Bool {
         guard other.isRestricted else { return true }
         return isRestricted && (other.isWriteRestricted || !isWriteRestricted)
             && Set(restrictingSIDs.map(\.sid)).isSubset(

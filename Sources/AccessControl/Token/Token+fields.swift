@@ -15,6 +15,8 @@ extension Token {
         public var isWriteRestricted = false
         /// The integrity level.
         public var integrity: IntegrityLevel
+        /// What the integrity level was before the token was lowered; `nil`: it was not.
+        public internal(set) var startIntegrity: IntegrityLevel?
         /// What the integrity level does.
         public var mandatoryPolicy: MandatoryTokenPolicy = [.noWriteUp, .newProcessMinimum]
         /// The number of the logon session.
@@ -51,6 +53,13 @@ extension Token {
         /// The fields of a token without groups and privileges.
         public init(user: SID, integrity: IntegrityLevel = .medium, logonSession: UInt64) {
             (self.user, self.integrity, self.logonSession) = (user, integrity, logonSession)
+        }
+
+        /// Takes a lower integrity level, and keeps in mind what it was.
+        mutating func lower(to level: IntegrityLevel) {
+            guard level < integrity else { return }
+            startIntegrity = startIntegrity ?? integrity
+            integrity = level
         }
     }
 

@@ -36,7 +36,7 @@ extension Token {
             fields.isWriteRestricted = writeOnly && (!isRestricted || fields.isWriteRestricted)
             fields.restrictingSIDs = kept.map { Group($0) }
         }
-        if let integrity, integrity < fields.integrity { fields.integrity = integrity }
+        if let integrity { fields.lower(to: integrity) }
         if let owner = fields.defaultOwner, denied.contains(owner) { fields.defaultOwner = nil }
         fields.modificationID += 1
         fields.linkedToken = nil

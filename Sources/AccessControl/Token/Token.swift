@@ -165,6 +165,8 @@ public struct Token: Sendable {
     public var isWriteRestricted: Bool { storage.fields.isWriteRestricted && isRestricted }
     /// The integrity level.
     public var integrity: IntegrityLevel { storage.fields.integrity }
+    /// The integrity level before the token, or what it is a copy of, was lowered.
+    public var startIntegrity: IntegrityLevel { max(integrity, storage.fields.startIntegrity ?? integrity) }
     /// What the integrity level does.
     public var mandatoryPolicy: MandatoryTokenPolicy { storage.fields.mandatoryPolicy }
     /// The number of the logon session.

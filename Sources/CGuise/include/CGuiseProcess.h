@@ -45,6 +45,8 @@ int guise_xattr_set(int descriptor, const char *name, const void *bytes, size_t 
 // Lets a process look into this one where the Yama security module asks to be told (PR_SET_PTRACER). Nothing to be done
 // where there is no such module.
 void guise_allow_tracer(int32_t pid);
+// Keeps what is in memory out of cores, of this process and of its children, also of those that a program takes.
+int guise_refuse_cores(void);
 // Lets no process of the same user look into this one (PR_SET_DUMPABLE).
 int guise_refuse_tracers(void);
 

@@ -35,6 +35,8 @@ int guise_unix_listen(const char *path, size_t length, int type, int backlog, ui
 int guise_unix_connect(int socket, const char *path, size_t length);
 // socketpair(2), close-on-exec.
 int guise_unix_pair(int type, int *first, int *second);
+// Lets so many times more be sent than received (SO_SNDBUF), as far as the machine allows that.
+void guise_socket_widen(int socket, int times);
 // connect(2) and bind(2) with an address as it is.
 int guise_socket_connect(int socket, const void *address, uint32_t length);
 int guise_socket_bind(int socket, const void *address, uint32_t length);

@@ -7,13 +7,47 @@ enum UnixNames {
         let errno: Int32
     }
 
-    static func user(_ uid: UInt32) -> String? {
-        try? lookUp { (entry: inout passwd, buffer, size, found) in
-            getpwuid_r(uid, &entry, buffer, size, &found)
-        } read: {
-            String(cString: $0.pw_name)
+    /// A user as the name service has him, by one of his names: others of the same uid have groups of their own.
+    struct Login {
+        let name: String
+        let uid: UInt32
+        let gid: UInt32
+
+        fileprivate init(_ entry: passwd) {
+            (name, uid, gid) = (String(cString: entry.pw_name), entry.pw_uid, entry.pw_gid)
         }
     }
+
+    static func login(named name: String) throws(Unavailable) -> Login? {
+        try lookUp { (entry: inout passwd, buffer, size, found) in
+            getpwnam_r(name, &entry, buffer, size, &found)
+        } read: {
+            Login($0)
+        }
+    }
+
+    /// The first of that uid.
+    static func login(of uid: UInt32) throws(Unavailable) -> Login? {
+        try lookUp { (entry: inout passwd, buffer, size, found) in
+            getpwuid_r(uid, &entry, buffer, size, &found)
+        } read: {
+            Login($0)
+        }
+    }
+
+    /// What a process gets at login: the user, his primary group, and the others.
+    static func credentials(of login: Login) throws(Unavailable) -> UnixCredentials {
+        // No process has more (NGROUPS_MAX).
+        var groups = [gid_t](repeating: 0, count: 65_536)
+        var count = Int32(groups.count)
+        guard getgrouplist(login.name, login.gid, &groups, &count) >= 0 else {
+            throw Unavailable(errno: ERANGE)
+        }
+        return UnixCredentials(
+            uid: login.uid, gid: login.gid, groups: groups.prefix(Int(count)).filter { $0 != login.gid })
+    }
+
+    static func user(_ uid: UInt32) -> String? { (try? login(of: uid))?.name }
 
     static func group(_ gid: UInt32) -> String? {
         try? lookUp { (entry: inout Glibc.group, buffer, size, found) in
@@ -23,13 +57,7 @@ enum UnixNames {
         }
     }
 
-    static func userID(named name: String) -> UInt32? {
-        try? lookUp { (entry: inout passwd, buffer, size, found) in
-            getpwnam_r(name, &entry, buffer, size, &found)
-        } read: {
-            $0.pw_uid
-        }
-    }
+    static func userID(named name: String) -> UInt32? { (try? login(named: name))?.uid }
 
     static func groupID(named name: String) -> UInt32? {
         try? lookUp { (entry: inout Glibc.group, buffer, size, found) in
@@ -37,25 +65,6 @@ enum UnixNames {
         } read: {
             $0.gr_gid
         }
-    }
-
-    /// The groups that a user gets at login: the primary one first, and then the others. `nil`: there is no such user.
-    static func logonGroups(
-        ofUser uid: UInt32
-    ) throws(Unavailable) -> (primary: UInt32, others: [UInt32])? {
-        let entry = try lookUp { (entry: inout passwd, buffer, size, found) in
-            getpwuid_r(uid, &entry, buffer, size, &found)
-        } read: {
-            (name: String(cString: $0.pw_name), group: $0.pw_gid)
-        }
-        guard let entry else { return nil }
-        // No process has more (NGROUPS_MAX).
-        var groups = [gid_t](repeating: 0, count: 65_536)
-        var count = Int32(groups.count)
-        guard getgrouplist(entry.name, entry.group, &groups, &count) >= 0 else {
-            throw Unavailable(errno: ERANGE)
-        }
-        return (entry.group, groups.prefix(Int(count)).filter { $0 != entry.group })
     }
 
     /// Calls one of the reentrant functions with a buffer that grows until the entry fits.

@@ -76,12 +76,12 @@ package final class Attachment: @unchecked Sendable {
 
     /// Takes over the mapping of the page.
     init(
-        pid: Int32, identity: UInt64, logon: Logon, service: MediatedService?, page: IdentityPage,
+        pid: Int32, identity: UInt64, primary: ProcessToken, service: MediatedService?, page: IdentityPage,
         nonce: (address: UInt64, bytes: [UInt8]), tasks: TaskTrail?
     ) {
         self.pid = pid
         self.identity = identity
-        primary = service?.primary ?? ProcessToken(logon)
+        self.primary = primary
         self.service = service
         self.page = page
         self.nonce = nonce

@@ -9,12 +9,19 @@ package final class ProcessDirectory: Sendable {
         var services: [Int32: MediatedService] = [:]
         var members: [UInt64: Member] = [:]
         var sweepAt = 1024
+        var tokens: [UInt64: Changed] = [:]
+        var tokensSweepAt = 1024
         /// By user, in bytes.
         var pageMemory: [UInt32: Int] = [:]
     }
     private struct Member {
         let pid: Int32
         let service: MediatedService
+    }
+    /// A process that nobody mediates, and what its own token has become.
+    private struct Changed {
+        let pid: Int32
+        let token: ProcessToken
     }
     private let state = Mutex(State())
 
@@ -49,6 +56,42 @@ package final class ProcessDirectory: Sendable {
     /// The service that a process belongs to, by the identity of its pidfd.
     func service(of identity: UInt64) -> MediatedService? {
         identity == 0 ? nil : state.withLock { $0.members[identity]?.service }
+    }
+
+    /// Remembers what the token of a process has become, for as long as the process lives: what it gave up does not come
+    /// back with another connection. A mediated one has its service's anyway.
+    func keepToken(of attachment: Attachment) {
+        guard attachment.service == nil else { return }
+        state.withLock { state in
+            state.tokens[attachment.identity] = Changed(pid: attachment.pid, token: attachment.primary)
+            guard state.tokens.count >= state.tokensSweepAt else { return }
+            state.tokens = state.tokens.filter { Self.identity(of: $0.value.pid) == $0.key }
+            state.tokensSweepAt = max(1024, 2 * state.tokens.count)
+        }
+    }
+
+    /// The token that a process starts with when it attaches; nil: the one of whoever has its credentials.
+    ///
+    /// - Parameter user: its uid now. Of another user's the token is none any more.
+    func token(of identity: UInt64, user: UInt32) -> ProcessToken? {
+        guard identity != 0 else { return nil }
+        return state.withLock { state in
+            if let service = state.members[identity]?.service { return service.primary }
+            return state.tokens[identity].map(\.token).flatMap { $0.logon.credentials.uid == user ? $0 : nil }
+        }
+    }
+
+    /// The logon of a process: what it is attached as, or what ``token(of:user:)`` says.
+    func logon(of identity: UInt64, user: UInt32) -> Logon? {
+        attachment(of: identity)?.logon ?? token(of: identity, user: user)?.logon
+    }
+
+    /// Whether a token is some process's own.
+    func have(_ token: TokenObject) -> Bool {
+        state.withLock { state in
+            state.attachments.values.contains { $0.primary.current === token }
+                || state.services.values.contains { $0.primary.current === token }
+        }
     }
 
     /// The identity of the process that has the pid now; 0 when there is none.

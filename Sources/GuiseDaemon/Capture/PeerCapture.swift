@@ -136,10 +136,12 @@ struct PeerCapture {
         return name.prefix(Int(length) - 0x10000).map { UInt8(bitPattern: $0) }.starts(with: Self.marker.utf8)
     }
 
-    /// The logon of a peer: a mediated service's own, else whom its Unix credentials stand for.
+    /// The logon of a peer: a mediated service's own, what a process has become, else whom its Unix credentials stand for.
     func logon(of peer: guise_peer) throws(Refused) -> Logon {
-        if peer.pidfd >= 0, let service = processes.service(of: guise_pidfd_identity(peer.pidfd)) {
-            return service.logon
+        if peer.pidfd >= 0,
+            let token = processes.token(of: guise_pidfd_identity(peer.pidfd), user: peer.uid)
+        {
+            return token.logon
         }
         do {
             return try tokens.logon(UnixCredentials(peer))

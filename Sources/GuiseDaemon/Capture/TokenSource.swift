@@ -11,7 +11,7 @@ struct TokenSource {
     init(
         _ process: UInt64, _ logon: Logon, _ quality: SecurityQualityOfService, in processes: ProcessDirectory
     ) {
-        isKnown = processes.attachment(of: process) != nil || processes.service(of: process) != nil
+        isKnown = processes.logon(of: process, user: logon.credentials.uid) != nil
         self.process = process
         credentials = logon.credentials
         isEffectiveOnly = quality.isEffectiveOnly
@@ -23,12 +23,12 @@ struct TokenSource {
     func token(now last: Token, _ context: MediationContext) throws(Refused) -> Token {
         guard context.sessions.isAlive(last.logonSession) else { return last }
         let logon: Logon?
-        if !isKnown {
+        if let known = context.processes.logon(of: process, user: credentials.uid) {
+            logon = known
+        } else if !isKnown {
             do { logon = try context.tokens.logon(credentials) } catch { throw Refused(error) }
         } else {
-            logon =
-                context.processes.attachment(of: process)?.logon
-                ?? context.processes.service(of: process)?.logon
+            logon = nil
         }
         guard let logon, logon.credentials == credentials else { return last }
         let token = logon.token.token

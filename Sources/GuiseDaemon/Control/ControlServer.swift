@@ -249,6 +249,7 @@ package final class ControlServer: @unchecked Sendable {
         var response = WireResponse()
         response.id = request.id
         var descriptor: Int32?
+        var conclude = {}
         do throws(Refused) {
             guard request.version == ControlPacket.version else {
                 throw Refused(
@@ -264,9 +265,10 @@ package final class ControlServer: @unchecked Sendable {
             switch answer {
             case .now(let body):
                 response.body = body
-            case .with(let body, let attached):
+            case .with(let body, let attached, let then):
                 response.body = body
                 descriptor = attached
+                conclude = then
             case .mediating(let service, let body):
                 try start(service)
                 response.body = body
@@ -287,7 +289,10 @@ package final class ControlServer: @unchecked Sendable {
         } catch {
             response.body = .refusal(error.wire)
         }
-        defer { if let descriptor { close(descriptor) } }
+        defer {
+            if let descriptor { close(descriptor) }
+            conclude()
+        }
         // A request without an id wants no response.
         guard request.id != 0 else { return }
         if !client.answer(response, descriptor: descriptor) { drop(client) }

@@ -46,7 +46,7 @@ extension Refused {
         let reason: WireRefusal.Reason =
             switch error {
             case .tooManyGroups, .tooManySessions: .limit
-            case .groupsUnknown: .internal
+            case .usersUnknown, .groupsUnknown: .internal
             case .unknownAccount: .notFound
             case .notAService, .noUser: .badRequest
             }

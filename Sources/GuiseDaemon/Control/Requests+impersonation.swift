@@ -32,8 +32,11 @@ extension Requests {
         }
         let attachment: Attachment
         do throws(Refused) {
+            let logon = try logon(client)
             attachment = Attachment(
-                pid: client.pid, identity: client.identity, logon: try logon(client),
+                pid: client.pid, identity: client.identity,
+                primary: context.processes.token(of: client.identity, user: client.credentials.uid)
+                    ?? ProcessToken(logon),
                 service: context.processes.service(of: client.identity),
                 page: IdentityPage(base: base, count: count),
                 nonce: (request.nonceAddress, Array(request.nonce)),

@@ -56,6 +56,7 @@ extension Requests {
         let isAllowed = pipe.descriptor.bytes.withUnsafeBytes {
             (try? trail.isAllowed($0, rights, bearer.token, object: nil)) == true
         }
+        guard !isAllowed || !trail.isEmpty else { return }
         var event = event(.accessAudited, client)
         event.user = bearer.token.user
         (event.call, event.path) = (deed, Array(pipe.name.path.utf8))
@@ -250,8 +251,8 @@ extension Requests {
         let opening = PipeOpening(
             client: try opener(bearer, quality, client), server: server, mayRead: request.read,
             mayWrite: request.write)
-        if let (body, descriptor) = try connect(opening, to: pipe) {
-            return .with(body, descriptor: descriptor)
+        if let meeting = try connect(opening, to: pipe) {
+            return .with(.pipeOpened(meeting.opened), descriptor: meeting.client, then: meeting.handOver)
         }
         guard request.wait else {
             throw Refused(.busy, "every instance of the pipe \(quoted(pipe.name.text)) serves a client")
@@ -276,67 +277,78 @@ extension Requests {
         )
     }
 
+    /// A client and the server that has an instance for it.
+    private struct Meeting {
+        let opened: WirePipeOpened
+        /// The client's end of the connection.
+        let client: Int32
+        /// Sends the server its own. To be done once the client has the other: it sends its message meanwhile, and the server
+        /// wakes up once, for both.
+        let handOver: () -> Void
+    }
+
     /// Brings a client to a server that has an instance for it; nil: there is none.
-    private func connect(
-        _ opening: PipeOpening, to pipe: NamedPipe
-    ) throws(Refused) -> (WireResponse.OneOf_Body, descriptor: Int32)? {
+    private func connect(_ opening: PipeOpening, to pipe: NamedPipe) throws(Refused) -> Meeting? {
         while let server = pipe.free(of: opening.server) {
-            let (clients, servers) = try pipes.pairs.take(messages: pipe.hasMessages)
-            defer { close(servers) }
+            guard isReady(server) else { continue }
+            let number = try server.client.add(ControlClient.Captured(client: opening.client))
+            let (clients, servers): (Int32, Int32)
+            do throws(Refused) { (clients, servers) = try pipes.pairs.take(messages: pipe.hasMessages) } catch
+            {
+                _ = closeCapture(.with { $0.capture = number }, server.client)
+                throw error
+            }
             if !opening.mayRead { _ = shutdown(clients, Int32(SHUT_RD)) }
             if !opening.mayWrite { _ = shutdown(clients, Int32(SHUT_WR)) }
-            do throws(Refused) {
-                if try send(opening.client, servers, to: server) {
-                    let token = server.attachment.logon.token.token
-                    let opened = WirePipeOpened.with {
-                        $0.level = WireLevel(opening.client.level)
-                        $0.process = UInt32(bitPattern: server.client.pid)
-                        $0.user = token.user.description
-                        $0.session = token.logonSession
-                        $0.messages = pipe.hasMessages
-                    }
-                    return (.pipeOpened(opened), clients)
-                }
-                close(clients)
-            } catch {
-                close(clients)
-                throw error
+            server.client.instances[number] = server
+            server.instances += 1
+            let token = server.attachment.logon.token.token
+            let opened = WirePipeOpened.with {
+                $0.level = WireLevel(opening.client.level)
+                $0.process = UInt32(bitPattern: server.client.pid)
+                $0.user = token.user.description
+                $0.session = token.logonSession
+                $0.messages = pipe.hasMessages
+            }
+            return Meeting(opened: opened, client: clients) {
+                self.handOver(number, servers, to: server)
+                close(servers)
             }
         }
         return nil
     }
 
-    /// Sends a server its end of a connection with the capture of the client; false: the server takes none now.
-    private func send(
-        _ opening: PeerCapture.Client, _ socket: Int32, to server: PipeServer
-    ) throws(Refused) -> Bool {
-        let number = try server.client.add(ControlClient.Captured(client: opening))
-        server.client.instances[number] = server
-        server.instances += 1
+    /// Whether a server can be sent a client.
+    private func isReady(_ server: PipeServer) -> Bool {
+        var one = pollfd(fd: server.channel, events: Int16(POLLOUT), revents: 0)
+        guard poll(&one, 1, 0) != 1 || one.revents != Int16(POLLOUT) else { return true }
+        if one.revents & Int16(POLLHUP | POLLERR) == 0 {
+            server.isBlocked = true
+            pipes.watch(server)
+        } else {
+            hangUp(server)
+        }
+        return false
+    }
+
+    /// Has a channel that the other side has shut tell of its end, whichever way that was.
+    private func hangUp(_ server: PipeServer) {
+        server.isBlocked = true
+        _ = shutdown(server.channel, Int32(SHUT_RDWR))
+    }
+
+    /// Sends a server its end of a connection with the capture of the client. Where that fails, above all because the server
+    /// has left just now, the client reads the end.
+    private func handOver(_ number: UInt64, _ socket: Int32, to server: PipeServer) {
         do throws(ControlPacket.Failure) {
             try ControlPacket.send(
                 captureView(number, server.client, server.attachment), descriptor: socket, on: server.channel,
                 waiting: false)
-            return true
         } catch {
             server.instances -= 1
             server.client.instances[number] = nil
             _ = closeCapture(.with { $0.capture = number }, server.client)
-            switch error {
-            case .system(EAGAIN):
-                server.isBlocked = true
-                pipes.watch(server)
-                return false
-            case .closed:
-                // Shut both ways it tells of its end, whichever way the other side has shut.
-                server.isBlocked = true
-                _ = shutdown(server.channel, Int32(SHUT_RDWR))
-                return false
-            case .system(let errno):
-                throw Refused(.limit, "the server cannot be sent a client: \(errnoText(errno))")
-            case .malformed:
-                throw Refused(.limit, "the client does not fit in one message")
-            }
+            if case .closed = error { hangUp(server) }
         }
     }
 
@@ -364,12 +376,13 @@ extension Requests {
             let waiter = pipe.waiting[index]
             if !waiter.isGone {
                 do throws(Refused) {
-                    guard let (body, descriptor) = try connect(waiter.opening, to: pipe) else {
+                    guard let meeting = try connect(waiter.opening, to: pipe) else {
                         index += 1
                         continue
                     }
-                    waiter.answer(body, descriptor: descriptor)
-                    close(descriptor)
+                    waiter.answer(.pipeOpened(meeting.opened), descriptor: meeting.client)
+                    close(meeting.client)
+                    meeting.handOver()
                 } catch {
                     waiter.answer(.refusal(error.wire))
                 }

@@ -173,20 +173,20 @@ extension Requests {
     ) throws(Refused) -> WireResponse.OneOf_Body {
         let (object, granted) = try held(request.token, .duplicate, client)
         let level = ImpersonationLevel(request.level)
-        if let highest = object.level {
-            guard level ?? .impersonation <= highest else {
-                throw Refused(
-                    .accessDenied,
-                    "the token is at level \(highest), and a copy is not raised"
+        guard level ?? .impersonation <= object.highest else {
+            throw Refused(
+                .accessDenied,
+                object.level == nil
+                    ? "the token was made of one at level \(object.highest), and a copy is not raised above that"
+                    : "the token is at level \(object.highest), and a copy is not raised"
                         + (level.map { " to \($0)" } ?? ": a primary token is fully usable"))
-            }
         }
         let before = request.effectiveOnly ? object.token.effectiveOnly : object.token
         let token = level == .anonymous ? .anonymous : before
         var access = AccessMask<TokenKind>(rawValue: request.access).mapped
         if access.contains(.maximumAllowed) { access = .allAccess }
         let copy = TokenObject(
-            token, level: level, credentials: object.credentials, of: object.client,
+            token, level: level, highest: object.highest, credentials: object.credentials, of: object.client,
             holder: try logon(client).token.token.user, isPerThread: request.perThread && level != nil,
             isFiltered: object.isFiltered, charge: try charge(token, client))
         return try hold(copy, access == [] ? granted : access.intersection(.allAccess), client)
@@ -217,8 +217,9 @@ extension Requests {
                 restrictingTo: restricting, writeOnly: request.writeRestricted)
         } catch { throw Refused(error) }
         let copy = TokenObject(
-            token, level: object.level, credentials: object.credentials, of: object.client,
-            holder: try logon(client).token.token.user, isFiltered: true, charge: try charge(token, client))
+            token, level: object.level, highest: object.highest, credentials: object.credentials,
+            of: object.client, holder: try logon(client).token.token.user, isFiltered: true,
+            charge: try charge(token, client))
         return try hold(copy, granted, client)
     }
 
@@ -343,11 +344,10 @@ extension Requests {
         -> WireResponse.OneOf_Body
     {
         let object = try held(request.token, .adjustDefault, client).object
-        var fields = object.token.fields
-        let text = request.hasOwner ? [request.owner] : []
-        let owner = try sids(text).first ?? object.token.defaultOwner
+        let before = object.token
+        let owner = try sids(request.hasOwner ? [request.owner] : []).first
         let group = try sids(request.hasPrimaryGroup ? [request.primaryGroup] : []).first
-        var dacl = fields.defaultDACL
+        var dacl = before.defaultDACL
         if request.hasDefaultDacl {
             guard request.defaultDacl.count <= Self.largestDefaultDACL else {
                 throw Refused(.limit, "a default DACL has at most \(Self.largestDefaultDACL) bytes")
@@ -365,20 +365,18 @@ extension Requests {
                 }
             }
         }
-        let level = request.hasIntegrity ? IntegrityLevel(rawValue: request.integrity) : fields.integrity
-        guard level <= fields.integrity else {
+        let level = request.hasIntegrity ? IntegrityLevel(rawValue: request.integrity) : before.integrity
+        guard level <= before.integrity else {
             throw Refused(
                 .accessDenied,
-                "the token's integrity level is \(fields.integrity), and it is lowered, not raised")
+                "the token's integrity level is \(before.integrity), and it is lowered, not raised")
         }
-        let token: Token
+        var token: Token
         do throws(TokenError) {
-            fields = try object.token.settingDefaults(
-                owner: owner, group: group ?? fields.defaultGroup, dacl: dacl
-            ).fields
-            fields.integrity = level
-            token = try Token(fields)
+            token = try before.settingDefaults(owner: owner, group: group, dacl: dacl).lowered(to: level)
         } catch { throw Refused(error) }
+        // A process whose own token is lowered is no more than that from here on; a copy goes on to count as what it began as.
+        if context.processes.have(object) { token = token.started }
         try replace(object, token, client)
         return .done(.init())
     }
@@ -391,9 +389,11 @@ extension Requests {
         if object.level == nil { noteChange { $0.current === object } }
     }
 
-    /// Processes keep copies of their own token; they hear that it has changed.
+    /// Processes have copies of their own token; they hear that it has changed. What it has become the process is for as
+    /// long as it lives.
     private func noteChange(_ isMeant: (ProcessToken) -> Bool) {
         for case let attachment? in attached.values.map(\.attachment) where isMeant(attachment.primary) {
+            context.processes.keepToken(of: attachment)
             attachment.page.tokenVersion &+= 1
         }
     }
@@ -506,6 +506,7 @@ extension Requests {
                 .accessDenied,
                 "a process gets no other token than its own, restricted; this one could do more")
         }
+        object.replace(object.token.started)
         attachment.primary.current = object
         withdraw(from: attachment.primary)
         noteChange { $0 === attachment.primary }

@@ -18,8 +18,8 @@ final class Requests {
 
     enum Answer {
         case now(WireResponse.OneOf_Body)
-        /// With a descriptor, which is closed once it was sent.
-        case with(WireResponse.OneOf_Body, descriptor: Int32)
+        /// With a descriptor, which is closed once it was sent, and what is done then, whatever came of it.
+        case with(WireResponse.OneOf_Body, descriptor: Int32, then: () -> Void = {})
         /// A service is to be mediated before the answer goes out.
         case mediating(MediatedService, WireResponse.OneOf_Body)
         case later(Work)
@@ -219,15 +219,14 @@ final class Requests {
         } catch { throw Refused(error) }
     }
 
-    /// What the process is attached as or, of a service, was started as.
+    /// What the process is attached as, by whichever of its connections, was started as or has become.
     func known(_ client: ControlClient) -> Logon? {
-        client.attachment?.logon ?? context.processes.service(of: client.identity)?.logon
+        context.processes.logon(of: client.identity, user: client.credentials.uid)
     }
 
     func isAdministrator(_ client: ControlClient) -> Bool {
         guard let token = try? logon(client).token.token else { return false }
-        return token.user == .system
-            || token.groups.contains { $0.sid == .administrators && $0.attributes.contains(.enabled) }
+        return token.isMember(of: .system) || token.isMember(of: .administrators)
     }
 
     func require(_ client: ControlClient, _ deed: String) throws(Refused) {

@@ -12,7 +12,7 @@ extension FileCalls {
 
     /// Takes all marks of a group away, which asks for nothing.
     func clearMarks(_ group: Int32, flags: UInt32, mask: UInt64) throws(FileError) {
-        guard guise_fanotify_mark(group, flags, mask, nil) == 0 else { throw FileError(guise_errno()) }
+        try asAuthority { guise_fanotify_mark(group, flags, mask, nil) }
     }
 
     /// name_to_handle_at(2), which grants nothing: nobody opens by a handle.

@@ -40,7 +40,7 @@ struct FileCalls {
         guard result == 0 else { throw FileError(-result) }
     }
 
-    private func asAuthority(_ call: () -> Int32) throws(FileError) {
+    func asAuthority(_ call: () -> Int32) throws(FileError) {
         guard call() == 0 else { throw FileError(guise_errno()) }
     }
 

@@ -9,18 +9,25 @@ struct LogonThrottle {
     static let longestDelay = 60
     /// Failures are forgotten after this many seconds without another.
     static let memory = 15 * 60
-    /// Accounts that are remembered for one caller. Of more the one is forgotten that failed the longest ago: to get
-    /// there takes longer than to wait.
-    static let largestCountPerUser = 4096
-    /// Accounts that are remembered in all.
-    static let largestCount = 65_536
+    /// Failures are counted in so many places for each caller, where an account has its own by its hash: nothing is
+    /// forgotten to make room. Who tries more accounts than that makes nobody wait but himself.
+    static let placeCount = 1 << 16
+    /// Of so many callers those are forgotten who have nothing to wait for.
+    static let callerCountBeforeSweep = 1024
 
     private struct Failures {
-        var count: Int
+        /// Whose they are, by its whole hash.
+        let account: Int
+        /// Whether others have failed here, too. Then nobody's success makes up for them.
+        var isShared = false
+        var count = 0
         var last: Int
+
+        func isOver(_ now: Int) -> Bool { now - last >= LogonThrottle.memory }
     }
-    private var failures: [UInt32: [String: Failures]] = [:]
-    private var count = 0
+    /// By caller, and place.
+    private var failures: [UInt32: [Int: Failures]] = [:]
+    private var sweepAt = callerCountBeforeSweep
 
     /// Seconds that never go backwards, and go on while the machine sleeps.
     static var now: Int {
@@ -29,10 +36,16 @@ struct LogonThrottle {
         return time.tv_sec
     }
 
+    /// Hashed by a key that nobody outside knows: whose places are the same is not to be found out beforehand.
+    private static func place(of account: String) -> (hash: Int, index: Int) {
+        let hash = account.hashValue
+        return (hash, hash & (placeCount - 1))
+    }
+
     /// How many seconds a caller has to wait before it may try an account again; 0: it may now.
     func delay(_ user: UInt32, _ account: String, now: Int) -> Int {
-        guard let failed = failures[user]?[account], failed.count >= Self.freeFailures,
-            now - failed.last < Self.memory
+        guard let failed = failures[user]?[Self.place(of: account).index],
+            failed.count >= Self.freeFailures, !failed.isOver(now)
         else { return 0 }
         let delay = min(1 << min(failed.count - Self.freeFailures, 6), Self.longestDelay)
         return max(0, failed.last + delay - now)
@@ -42,46 +55,38 @@ struct LogonThrottle {
     /// the same time.
     mutating func begin(_ user: UInt32, _ account: String, now: Int) -> Int {
         let delay = delay(user, account, now: now)
-        if delay == 0, let failed = failures[user]?[account], failed.count >= Self.freeFailures,
-            now - failed.last < Self.memory
+        let index = Self.place(of: account).index
+        if delay == 0, let failed = failures[user]?[index], failed.count >= Self.freeFailures,
+            !failed.isOver(now)
         {
-            failures[user]?[account]?.last = now
+            failures[user]?[index]?.last = now
         }
         return delay
     }
 
     mutating func failed(_ user: UInt32, _ account: String, now: Int) {
-        var known = failures[user]?[account] ?? Failures(count: 0, last: now)
-        if now - known.last >= Self.memory { known.count = 0 }
-        if failures[user]?[account] == nil {
-            if failures[user, default: [:]].count >= Self.largestCountPerUser { forgetOldest(of: user) }
-            if count >= Self.largestCount { forget(now: now) }
-            count += 1
-        }
-        failures[user, default: [:]][account] = Failures(count: known.count + 1, last: now)
+        let (hash, index) = Self.place(of: account)
+        if failures[user] == nil, failures.count >= sweepAt { sweep(now) }
+        var known = failures[user]?[index] ?? Failures(account: hash, last: now)
+        if known.isOver(now) { known = Failures(account: hash, last: now) }
+        if known.account != hash { known.isShared = true }
+        known.count += 1
+        known.last = now
+        failures[user, default: [:]][index] = known
     }
 
-    mutating func succeeded(_ user: UInt32, _ account: String) { remove(user, account) }
-
-    private mutating func remove(_ user: UInt32, _ account: String) {
-        guard failures[user]?.removeValue(forKey: account) != nil else { return }
-        count -= 1
+    mutating func succeeded(_ user: UInt32, _ account: String) {
+        let (hash, index) = Self.place(of: account)
+        guard let known = failures[user]?[index], known.account == hash, !known.isShared else { return }
+        failures[user]?[index] = nil
         if failures[user]?.isEmpty == true { failures[user] = nil }
     }
 
-    private mutating func forgetOldest(of user: UInt32) {
-        guard let oldest = failures[user]?.min(by: { $0.value.last < $1.value.last }) else { return }
-        remove(user, oldest.key)
-    }
-
-    /// Drops what has expired, and if that is nothing, what whoever has most has longest.
-    private mutating func forget(now: Int) {
-        for (user, accounts) in failures {
-            for (account, failed) in accounts where now - failed.last >= Self.memory { remove(user, account) }
+    private mutating func sweep(_ now: Int) {
+        failures = failures.compactMapValues { accounts in
+            let left = accounts.filter { !$0.value.isOver(now) }
+            return left.isEmpty ? nil : left
         }
-        guard count >= Self.largestCount,
-            let most = failures.max(by: { $0.value.count < $1.value.count })?.key
-        else { return }
-        forgetOldest(of: most)
+        sweepAt = max(Self.callerCountBeforeSweep, 2 * failures.count)
     }
 }

@@ -34,11 +34,12 @@ enum NominalLogon {
     private static func credentials(
         of uid: UInt32, group: UInt32? = nil
     ) throws(LogonError) -> UnixCredentials {
-        let groups: (primary: UInt32, others: [UInt32])?
-        do throws(UnixNames.Unavailable) { groups = try UnixNames.logonGroups(ofUser: uid) } catch {
-            throw .groupsUnknown(uid: uid, errno: error.errno)
-        }
-        return UnixCredentials(uid: uid, gid: groups?.primary ?? group ?? uid, groups: groups?.others ?? [])
+        do throws(UnixNames.Unavailable) {
+            guard let login = try UnixNames.login(of: uid) else {
+                return UnixCredentials(uid: uid, gid: group ?? uid, groups: [])
+            }
+            return try UnixNames.credentials(of: login)
+        } catch { throw .groupsUnknown(uid: uid, errno: error.errno) }
     }
 
     private static func unix(uid: UInt32, _ directory: AccountDirectory) throws(LogonError) -> Logon {

@@ -70,16 +70,20 @@ extension PasswordLogons {
         _ user: UnixUser, named name: String, _ password: Password, for caller: UInt32
     ) throws(Failure) -> Proven {
         let directory = accounts.directory
-        let uid: UInt32?
-        var login: String?
-        switch user {
-        case .name(let name):
-            login = name
-            uid = UnixNames.userID(named: name)
-        case .uid(let id):
-            login = UnixNames.user(id)
-            uid = login.map { _ in id }
+        // That nobody can be asked whether there is such a user does not pass for "there is none".
+        let known: UnixNames.Login?
+        do throws(UnixNames.Unavailable) {
+            known =
+                switch user {
+                case .name(let name): try UnixNames.login(named: name)
+                case .uid(let id): try UnixNames.login(of: id)
+                }
+        } catch {
+            throw Failure(refused: Refused(LogonError.usersUnknown(name: name, errno: error.errno)))
         }
+        let uid = known?.uid
+        // Of a name that is nobody's the stack may make somebody.
+        var login: String? = if case .name(let name) = user { name } else { known?.name }
         // PAM hears of nobody who is not to be logged on anyway, so that nobody guesses at root by it; it is asked all the
         // same, about a user that there is not, and takes its time.
         var exclusion: String?
@@ -141,23 +145,24 @@ extension PasswordLogons {
         _ login: String, name: String, _ directory: AccountDirectory,
         _ fail: (Refused, String?, SID?) -> Failure
     ) throws(Failure) -> Proven {
-        guard Self.isLogin(login), let uid = UnixNames.userID(named: login) else {
+        let known: UnixNames.Login?
+        do throws(UnixNames.Unavailable) {
+            known = Self.isLogin(login) ? try UnixNames.login(named: login) : nil
+        } catch { throw fail(Refused(LogonError.usersUnknown(name: name, errno: error.errno)), nil, nil) }
+        guard let known else {
             throw fail(failure(name), "PAM says that it is a user whom nobody knows", nil)
         }
+        let uid = known.uid
         let sid = directory.sid(unixUser: uid)
         let account: Account?
         switch standing(ofUnixUser: uid, directory) {
         case .excluded(let why): throw fail(failure(name), why, sid)
         case .account(let found): account = found
         }
-        let groups: (primary: UInt32, others: [UInt32])?
-        do throws(UnixNames.Unavailable) { groups = try UnixNames.logonGroups(ofUser: uid) } catch {
-            throw fail(Refused(LogonError.groupsUnknown(uid: uid, errno: error.errno)), nil, sid)
-        }
-        guard let groups else { throw fail(failure(name), "uid \(uid) is gone", sid) }
-        return Proven(
-            account: account,
-            credentials: UnixCredentials(uid: uid, gid: groups.primary, groups: groups.others), evidence: .pam
-        )
+        // The groups of the name that was proven: another one of the same uid may have more.
+        do throws(UnixNames.Unavailable) {
+            return Proven(
+                account: account, credentials: try UnixNames.credentials(of: known), evidence: .pam)
+        } catch { throw fail(Refused(LogonError.groupsUnknown(uid: uid, errno: error.errno)), nil, sid) }
     }
 }

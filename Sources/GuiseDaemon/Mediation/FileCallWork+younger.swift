@@ -52,11 +52,9 @@ extension FileCallWork {
         return try lookedAt(flags, 1, 0)
     }
 
-    /// A structure that may grow (copy_struct_from_user): what is longer than is known must be zero there.
     private func structure(_ index: Int, size: UInt64, of known: Int) throws(FileError) -> [UInt8] {
-        guard size >= known, size <= 4096 else { throw FileError(size > 4096 ? E2BIG : EINVAL) }
-        let bytes = try memory(trap.argument(index), Int(size))
-        guard bytes[known...].allSatisfy({ $0 == 0 }) else { throw FileError(E2BIG) }
+        let bytes = try trap.structure(trap.argument(index), size: size, of: known)
+        try trap.checkPending()
         return bytes
     }
 
@@ -147,14 +145,9 @@ extension FileCallWork {
     /// Throws unless a descriptor is of an fanotify group such as whoever has no capability makes. One that came from
     /// somebody else may open what it tells of, for whoever reads it.
     private func checkReportsHandles(_ group: OwnedDescriptor) throws(FileError) {
-        var text = [UInt8](repeating: 0, count: 512)
-        let length = guise_file_read("/proc/self/fdinfo/\(group.number)", &text, text.count)
-        let marker = "fanotify flags:"
-        let line = String(decoding: text[..<max(0, length)], as: UTF8.self).split(separator: "\n")
-            .first { $0.hasPrefix(marker) }
-        guard let digits = line?.dropFirst(marker.count).prefix(while: { $0 != " " }) else {
-            throw FileError(EINVAL)
-        }
+        guard
+            let digits = descriptorStatus("fanotify flags:", of: group.number)?.prefix(while: { $0 != " " })
+        else { throw FileError(EINVAL) }
         guard let flags = UInt32(digits, radix: 16), flags & GUISE_FAN_REPORT_HANDLES != 0,
             flags & ~(GUISE_FAN_REPORT_HANDLES | GUISE_FAN_CLOEXEC | GUISE_FAN_NONBLOCK) == 0
         else {

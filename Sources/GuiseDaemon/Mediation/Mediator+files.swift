@@ -5,7 +5,9 @@ import Glibc
 /// What is done with files besides opening them.
 extension Mediator {
     /// While not impersonating the kernel does it, except where a path leads under a managed root.
-    func handleForProcess(_ trap: Trap, _ call: FileCall, _ intent: AccessIntent) -> Verdict {
+    func handleForProcess(
+        _ trap: Trap, _ call: FileCall, _ intent: AccessIntent, _ mayWait: Bool
+    ) -> Verdict {
         // Without root the service could change descriptors as its user can: here it cannot.
         let leads =
             !AuthorityUser.isRoot && call.changesAttributes
@@ -26,6 +28,7 @@ extension Mediator {
         guard context.sessions.isAlive(logon.session.id) else {
             return deny(trap, logon.token.token.user, "the service's logon session has ended")
         }
+        guard takesPlaceForProcess(trap, mayWait) else { return .answered }
         return carryOut(trap, call, token: logon.token.token, credentials: logon.credentials, intent)
     }
 
@@ -309,7 +312,7 @@ struct FileCallWork {
         guard trap.service.workingDirectories.isUsed, isProcessFileSystem(link.number),
             let name = kernelPath(of: link.number),
             calls.caller.directories.contains(where: { Array(($0 + "/cwd").utf8) == name }),
-            let directory = try trap.service.workingDirectories.directory(of: trap.tid)
+            let directory = try mediator.whereabouts(of: trap).directory
         else { return nil }
         return kernelPath(of: directory.number)?.map(CChar.init(bitPattern:))
     }
@@ -321,7 +324,7 @@ struct FileCallWork {
         // As itself the process is let in by the kernel, which then knows where it is. But for where it has the process
         // already: there it would not tell from a call that failed.
         if mediator.acting == nil, !located.isManaged {
-            switch try noted.whereabouts(of: trap.tid) {
+            switch try mediator.whereabouts(of: trap) {
             case .kernels: return nil
             case .elsewhere:
                 let isThere = try noted.isKernels(located, of: trap.tid)
@@ -335,7 +338,7 @@ struct FileCallWork {
 
     /// getcwd(2): (buffer, size). Returns the length with the terminator.
     private func writeWorkingDirectory() throws(FileError) -> Int64? {
-        guard let directory = try trap.service.workingDirectories.directory(of: trap.tid) else { return nil }
+        guard let directory = try mediator.whereabouts(of: trap).directory else { return nil }
         var status = statx()
         guard guise_stat(directory.number, "", GUISE_AT_EMPTY_PATH | GUISE_AT_STATX_DONT_SYNC, &status) == 0,
             status.stx_nlink > 0,

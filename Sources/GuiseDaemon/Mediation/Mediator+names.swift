@@ -54,10 +54,7 @@ extension Mediator {
 
     /// As /proc tells of a descriptor: flags, in octal.
     private func closesOnExec(_ number: Int32, of trap: Trap) -> Bool {
-        var text = [UInt8](repeating: 0, count: 256)
-        let length = guise_file_read("/proc/\(trap.tid)/fdinfo/\(number)", &text, text.count)
-        let line = String(decoding: text[..<max(0, length)], as: UTF8.self).split(separator: "\n")
-            .first { $0.hasPrefix("flags:\t") }
-        return line.flatMap { UInt64($0.dropFirst(7), radix: 8) }.map { $0 & GUISE_O_CLOEXEC != 0 } ?? true
+        let flags = descriptorStatus("flags:\t", of: number, in: "\(trap.tid)")
+        return flags.flatMap { UInt64($0, radix: 8) }.map { $0 & GUISE_O_CLOEXEC != 0 } ?? true
     }
 }

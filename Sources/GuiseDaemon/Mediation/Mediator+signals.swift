@@ -77,11 +77,7 @@ extension Mediator {
 
     /// The process or thread of a pidfd; nil when it has ended or has no number here.
     private static func process(of pidfd: Int32) -> Int32? {
-        var text = [UInt8](repeating: 0, count: 512)
-        let length = guise_file_read("/proc/self/fdinfo/\(pidfd)", &text, text.count)
-        let line = String(decoding: text[..<max(0, length)], as: UTF8.self).split(separator: "\n")
-            .first { $0.hasPrefix("Pid:\t") }
-        return line.flatMap { Int32($0.dropFirst(5)) }.flatMap { $0 > 0 ? $0 : nil }
+        descriptorStatus("Pid:\t", of: pidfd).flatMap { Int32($0) }.flatMap { $0 > 0 ? $0 : nil }
     }
 
     /// Signals a process or thread that is not of the caller's process, if the client may.
@@ -129,12 +125,9 @@ extension Mediator {
 }
 
 extension MediationContext {
-    /// The logon of a process, by its identity: what it is attached as or the service that it belongs to, else that of
-    /// whoever has its credentials.
+    /// The logon of a process, by its identity: what it is known as, else that of whoever has its credentials.
     func logon(of identity: UInt64, _ credentials: UnixCredentials) throws(LogonError) -> Logon {
-        if let known = processes.attachment(of: identity)?.logon ?? processes.service(of: identity)?.logon {
-            return known
-        }
+        if let known = processes.logon(of: identity, user: credentials.uid) { return known }
         return try tokens.logon(credentials)
     }
 

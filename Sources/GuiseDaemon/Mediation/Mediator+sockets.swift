@@ -62,9 +62,9 @@ extension Mediator {
             trap.proceed()
             return .answered
         }
-        guard let socket = unixSocket(of: trap), let bearer = checked(.of(trap.service.logon), trap) else {
-            return .answered
-        }
+        guard let socket = unixSocket(of: trap), let bearer = checked(.of(trap.service.logon), trap),
+            takesPlaceForProcess(trap, mayWait)
+        else { return .answered }
         return carryOut(trap, socket, bearer, mayWait)
     }
 

@@ -87,7 +87,7 @@ extension Mediator {
     /// Whether a call about the working directory of a process that does not impersonate is the authority's.
     func concernsNoted(_ trap: Trap, _ call: FileCall) -> Bool {
         let noted = trap.service.workingDirectories
-        if call != .getcwd { do { try noted.settle(trap.tid) } catch { return true } }
+        if call != .getcwd { do { try noted.settle(trap) } catch { return true } }
         if isElsewhere(trap) { return true }
         guard call == .fchdir, !context.roots.isEmpty,
             let path = kernelPath(of: trap.int(0), process: "\(trap.tid)")

@@ -74,20 +74,31 @@ final class Mediator {
             guard
                 context.sessions.isAlive(handle.token.token.logonSession) || handle.token.level == .anonymous
             else { return deny(trap, handle.deciding.user, "the client's logon session has ended") }
-            // What may wait does so on a thread of its own.
-            if !mayWait, place == nil {
-                let user = handle.token.token.user
-                switch crowd.takePlace(for: trap, of: user) {
-                case .uncounted: break
-                case .none: return .answered
-                case .taken: place = user
-                }
-            }
+            guard takesPlace(trap, of: handle.token.token.user, mayWait) else { return .answered }
             return handleForClient(trap, row, handle, intent, mayWait)
         case .unknown:
             return deny(
                 trap, .anonymous, "the thread acts under an identity that is gone; call revertToSelf()")
         }
+    }
+
+    /// Takes a place among the crowd for a call; false: somebody else handles it.
+    private func takesPlace(_ trap: Trap, of user: SID, _ mayWait: Bool) -> Bool {
+        // What may wait does so on a thread of its own.
+        guard !mayWait, place == nil else { return true }
+        switch crowd.takePlace(for: trap, of: user) {
+        case .uncounted: break
+        case .none: return false
+        case .taken: place = user
+        }
+        return true
+    }
+
+    /// The same for a call that is carried out as the process. Where it is elsewhere than the kernel has it, a client has
+    /// led it there, to files that may not answer.
+    func takesPlaceForProcess(_ trap: Trap, _ mayWait: Bool) -> Bool {
+        guard case .elsewhere? = whereabouts else { return true }
+        return takesPlace(trap, of: trap.service.logon.token.token.user, mayWait)
     }
 
     // MARK: Not impersonating
@@ -113,6 +124,7 @@ final class Mediator {
             guard context.sessions.isAlive(logon.session.id) else {
                 return deny(trap, logon.token.token.user, "the service's logon session has ended")
             }
+            guard takesPlaceForProcess(trap, mayWait) else { return .answered }
             return open(
                 trap, request.call, length, token: logon.token.token, credentials: logon.credentials, intent,
                 mayWait)
@@ -138,7 +150,7 @@ final class Mediator {
             }
             trap.proceed()
         case .file(let call):
-            return handleForProcess(trap, call, intent)
+            return handleForProcess(trap, call, intent, mayWait)
         case .send, .sendMany, .message:
             if isAddressedElsewhere(trap, row) { return denyElsewhere(trap) }
             trap.proceed()
@@ -277,23 +289,15 @@ final class Mediator {
                 trap.argument(1)
             )
         default:
-            // As copy_struct_from_user: what is longer than we know must be zero there.
-            let size = Int(clamping: trap.argument(3))
-            guard size >= MemoryLayout<open_how>.size, size <= 4096 else {
-                trap.fail(size > 4096 ? E2BIG : EINVAL)
+            do throws(FileError) {
+                let how = try trap.structure(
+                    trap.argument(2), size: trap.argument(3), of: MemoryLayout<open_how>.size
+                ).withUnsafeBytes { $0.loadUnaligned(as: open_how.self) }
+                return (OpenRequest(directory: trap.int(0), how: how), trap.argument(1))
+            } catch {
+                trap.fail(error.errno)
                 return nil
             }
-            var bytes = [UInt8](repeating: 0, count: size)
-            guard guise_memory_read(trap.tid, trap.argument(2), &bytes, size) == size else {
-                trap.fail(EFAULT)
-                return nil
-            }
-            guard bytes[MemoryLayout<open_how>.size...].allSatisfy({ $0 == 0 }) else {
-                trap.fail(E2BIG)
-                return nil
-            }
-            let how = bytes.withUnsafeBytes { $0.loadUnaligned(as: open_how.self) }
-            return (OpenRequest(directory: trap.int(0), how: how), trap.argument(1))
         }
     }
 

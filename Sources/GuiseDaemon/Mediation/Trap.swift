@@ -37,6 +37,15 @@ struct Trap {
         return bytes
     }
 
+    /// Reads a structure that may grow (copy_struct_from_user): what is longer than is known must be zero there. E2BIG where
+    /// it is not, EINVAL for what is shorter. Whose it was is known as of ``memory(_:_:)``.
+    func structure(_ address: UInt64, size: UInt64, of known: Int) throws(FileError) -> [UInt8] {
+        guard size >= known, size <= 4096 else { throw FileError(size > 4096 ? E2BIG : EINVAL) }
+        let bytes = try memory(address, Int(size))
+        guard bytes[known...].allSatisfy({ $0 == 0 }) else { throw FileError(E2BIG) }
+        return bytes
+    }
+
     /// Lets the kernel carry the call out with the thread's own rights. Never while it impersonates.
     func proceed() { _ = guise_notification_continue(service.listener, notification.id) }
 
@@ -85,4 +94,12 @@ func hasSignal(_ tid: Int32) -> Bool {
     guard let status = ProcessStatus(of: tid) else { return false }
     func set(_ name: Substring) -> UInt64 { status[name]?.first.flatMap { UInt64($0, radix: 16) } ?? 0 }
     return (set("SigPnd") | set("ShdPnd")) & ~set("SigBlk") & set("SigCgt") != 0
+}
+
+/// The rest of the line that starts so in what /proc tells of an open descriptor (proc_pid_fdinfo(5)); nil: there is none.
+func descriptorStatus(_ start: String, of number: Int32, in process: String = "self") -> Substring? {
+    var text = [UInt8](repeating: 0, count: 512)
+    let length = guise_file_read("/proc/\(process)/fdinfo/\(number)", &text, text.count)
+    return String(decoding: text[..<max(0, length)], as: UTF8.self).split(separator: "\n")
+        .first { $0.hasPrefix(start) }?.dropFirst(start.count)
 }

@@ -16,6 +16,8 @@ final class WorkingDirectories: Sendable {
     static let largestCount = 256
     /// Seconds between two looks at which notes are still in use.
     private static let interval: UInt32 = 5
+    /// Microseconds between two looks where somebody waits for room: longer than it takes to make a process.
+    private static let pause: UInt32 = 20_000
 
     /// The upper bits of a mark; the lower ones are the number of a note.
     private static let marked: UInt64 = 0x6775_0000_0000_0000
@@ -119,8 +121,8 @@ final class WorkingDirectories: Sendable {
     private let state = Mutex(State())
     private let used = Atomic(false)
     private let ended = Atomic(false)
-    /// One look at a time: it goes through all processes of the machine.
-    private let looks = Mutex(())
+    /// One look at a time, and when the next may be that nobody waited for.
+    private let looks = Mutex(ContinuousClock.now)
 
     init(of user: UnixCredentials) { self.user = (user.uid, user.gid) }
 
@@ -165,21 +167,23 @@ final class WorkingDirectories: Sendable {
 
     /// Takes the mark from a process that went on by a call of its own. Before it goes anywhere else: it could come back
     /// to where the kernel had it then.
-    func settle(_ tid: Int32) throws(FileError) {
+    func settle(_ trap: Trap) throws(FileError) {
         guard isUsed else { return }
-        let here = try Directory.Identity(ofProcess: tid)
+        let here = try Directory.Identity(ofProcess: trap.tid)
         try state.withLock { state throws(FileError) in
-            guard let number = try number(of: tid), number != Self.apart, let note = state.notes[number],
-                here != note.left.identity
+            guard let number = try number(of: trap.tid), number != Self.apart,
+                let note = state.notes[number], here != note.left.identity
             else { return }
-            try write(GUISE_MARK_NONE, to: tid)
+            // It was this thread's place, and the mark is its process's.
+            try trap.checkPending()
+            try write(GUISE_MARK_NONE, to: trap.tid)
         }
     }
 
     /// Notes that the process of a thread is in a directory from here on.
     func move(_ trap: Trap, to located: Located) throws(FileError) {
         guard try !place(trap, located) else { return }
-        look(removingAfter: 1)
+        makeRoom()
         guard try place(trap, located) else {
             throw FileError(
                 ENOMEM, rule: "the service is in \(Self.largestCount) directories already")
@@ -252,7 +256,7 @@ final class WorkingDirectories: Sendable {
     private func watch() {
         while true {
             sleep(Self.interval)
-            if !ended.load(ordering: .acquiring) { look(removingAfter: 2) }
+            if !ended.load(ordering: .acquiring) { looks.withLock { _ in look() } }
             let isOver = state.withLock { state in
                 if state.notes.isEmpty { state.isWatched = false }
                 return !state.isWatched
@@ -261,26 +265,36 @@ final class WorkingDirectories: Sendable {
         }
     }
 
-    /// Looks at which notes processes have, and forgets those that so many looks in a row found with nobody. A process
-    /// that is being made has its parent's, and is not to be seen yet: hence more than one.
-    private func look(removingAfter times: Int) {
-        looks.withLock { _ in lookOnce(removingAfter: times) }
+    /// Forgets what is in use no more, without waiting for the next look. Where that comes to little, because nearly all
+    /// is in use, it is not tried again for a while: a look goes through all processes of the machine.
+    private func makeRoom() {
+        looks.withLock { nextAt in
+            guard ContinuousClock.now >= nextAt else { return }
+            // Somebody else may have made it.
+            guard state.withLock({ $0.notes.count }) >= Self.largestCount else { return }
+            look()
+            usleep(Self.pause)
+            look()
+            let left = state.withLock { $0.notes.count }
+            if left > Self.largestCount / 4 * 3 { nextAt = .now + .seconds(1) }
+        }
     }
 
-    private func lookOnce(removingAfter times: Int) {
+    /// Looks at which notes processes have, and forgets those that two looks in a row found with nobody. A process that
+    /// is being made has its parent's, and is not to be seen yet: hence more than one.
+    private func look() {
         let start = state.withLock { $0.clock }
-        guard let processes = opendir("/proc") else { return }
-        defer { closedir(processes) }
-        var seen: Set<UInt64> = []
-        while let entry = readdir(processes) {
-            let name = UnsafeRawPointer(entry) + MemoryLayout<dirent>.offset(of: \.d_name)!
-            let pid = Int32(String(cString: name.assumingMemoryBound(to: CChar.self)))
-            if let pid, let number = try? number(of: pid) { seen.insert(number) }
-        }
+        var how = open_how(
+            OpenRequest.Flag.path | OpenRequest.Flag.directory | OpenRequest.Flag.closeOnExec)
+        let processes = guise_openat2(AT_FDCWD, "/proc", &how)
+        guard processes >= 0 else { return }
+        defer { close(processes) }
+        guard let names = directoryEntries(of: processes) else { return }
+        let seen = Set(names.compactMap { Int32(text(ofName: $0)) }.compactMap { try? number(of: $0) })
         state.withLock { state in
             for (number, note) in state.notes where note.given <= start {
                 let unseen = seen.contains(number) ? 0 : note.unseen + 1
-                state.notes[number] = unseen < times ? note : nil
+                state.notes[number] = unseen < 2 ? note : nil
                 state.notes[number]?.unseen = unseen
             }
         }

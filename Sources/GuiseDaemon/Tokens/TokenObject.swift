@@ -10,6 +10,8 @@ package final class TokenObject: Sendable {
     let id: UInt64
     /// nil: a primary token.
     let level: ImpersonationLevel?
+    /// The highest level of a copy: what it was copied from never had a higher one.
+    let highest: ImpersonationLevel
     /// The process that it is of, or came from.
     let client: Int32
     let credentials: UnixCredentials
@@ -36,12 +38,14 @@ package final class TokenObject: Sendable {
     private static let last = Atomic<UInt64>(0)
 
     init(
-        _ token: Token, level: ImpersonationLevel?, credentials: UnixCredentials, of client: Int32,
-        holder: SID, isPerThread: Bool = false, isFiltered: Bool = false,
+        _ token: Token, level: ImpersonationLevel?, highest: ImpersonationLevel = .delegation,
+        credentials: UnixCredentials, of client: Int32, holder: SID, isPerThread: Bool = false,
+        isFiltered: Bool = false,
         isFixed: Bool = false, charge: TokenCharge? = nil
     ) {
         id = Self.last.add(1, ordering: .relaxed).newValue
         self.level = level
+        self.highest = min(highest, level ?? .delegation)
         self.credentials = credentials
         self.client = client
         self.holder = holder

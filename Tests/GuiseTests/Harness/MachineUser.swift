@@ -10,9 +10,11 @@ final class MachineUser {
     private let lifeline: Int32
 
     /// Makes the user and gives him a password.
-    init(_ stage: Stage, password: String) throws {
+    ///
+    /// - Parameter other: the uid of another user, which is to be his, too.
+    init(_ stage: Stage, password: String, uid other: UInt32? = nil) throws {
         name = "guise-\(String(UInt64.random(in: 0..<(1 << 48)), radix: 36))"
-        uid = FreshUsers.take()
+        uid = other ?? FreshUsers.take()
         let channel = try Channel()
         lifeline = channel.writing
         // Somebody else may hold the files' lock.
@@ -25,7 +27,7 @@ final class MachineUser {
         try change(
             stage,
             "useradd --no-log-init --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin"
-                + " --user-group --uid \(uid) \(name)")
+                + " --user-group --uid \(uid) \(other == nil ? "" : "--non-unique ")\(name)")
         try setPassword(stage, password)
         let told = try stage.run(["/usr/bin/id", "--group", name]).output
         guard let gid = UInt32(told.dropLast()) else { throw HarnessError("id: \(told)") }
