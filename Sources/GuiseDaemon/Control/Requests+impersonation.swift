@@ -207,8 +207,7 @@ extension Requests {
             throw Refused(.accessDenied, "the client's logon session has ended")
         }
         let token = Token.Impersonation(captured.client.token, level: level)
-        let isOwnLogon =
-            session?.creator == attachment.logon.session.id && session?.hasExplicitCredentials == true
+        let isOwnLogon = session?.isProven(to: attachment.logon.session) == true
         func gate(at level: ImpersonationLevel) -> ImpersonationGate.GateRefusal? {
             ImpersonationGate.impersonationGate(
                 service: attachment.logon.token.token, client: captured.client.token, level: level,

@@ -407,8 +407,8 @@ extension Requests {
                 let token = handle.token.token
                 return ImpersonationGate.impersonationGate(
                     service: logon.token.token, client: token, level: handle.token.level,
-                    clientLogonByServiceSession: context.sessions.session(token.logonSession)?.creator
-                        == logon.session.id) != nil
+                    clientLogonByServiceSession: context.sessions.session(token.logonSession)?
+                        .isProven(to: logon.session) == true) != nil
             }
             for (number, captured) in holder.captures {
                 holder.captures[number]?.handles = captured.handles.filter {
@@ -463,7 +463,7 @@ extension Requests {
         guard session != nil || token.level == .anonymous || token.token.isAnonymous else {
             throw Refused(.accessDenied, "the client's logon session has ended")
         }
-        let isOwnLogon = session?.creator == service.session.id
+        let isOwnLogon = session?.isProven(to: service.session) == true
         let refusal = ImpersonationGate.impersonationGate(
             service: service.token.token, client: token.token, level: token.level,
             clientLogonByServiceSession: isOwnLogon)

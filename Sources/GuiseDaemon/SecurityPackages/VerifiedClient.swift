@@ -39,6 +39,9 @@ extension LogonSession {
         if case .package = kind { return false }
         return true
     }
+
+    /// Whether it was made in this session by who said a secret of its user: the gates ask.
+    func isProven(to service: LogonSession) -> Bool { creator == service.id && hasExplicitCredentials }
 }
 
 extension Requests {
