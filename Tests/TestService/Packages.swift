@@ -39,6 +39,26 @@
                     }
                 } catch { return .value("\(kept.count) \(Outcome.thrown(error).line)") }
                 return .value("\(kept.count)")
+            case "accept-burst":
+                // accept-burst COUNT PACKAGE TOKEN: what as many clients at once come to.
+                let outcomes = Mutex<[String: Int]>([:])
+                let bytes = [UInt8](Data(base64Encoded: words[3])!)
+                let (count, judge, group) = (Int(words[1])!, package(words[2]), DispatchGroup())
+                for _ in 0..<count {
+                    group.enter()
+                    Thread {
+                        let outcome: String
+                        do {
+                            outcome = "\(try judge.accept().step(bytes))"
+                        } catch { outcome = Outcome.thrown(error).line }
+                        let word = outcome.split(separator: " ").dropFirst().first.map(String.init) ?? ""
+                        outcomes.withLock { $0[word, default: 0] += 1 }
+                        group.leave()
+                    }.start()
+                }
+                group.wait()
+                return .value(
+                    outcomes.withLock { $0 }.map { "\($0.key) \($0.value)" }.sorted().joined(separator: " "))
             case "initiate":
                 // initiate KEPT-AS PACKAGE TARGET LEVEL
                 let level = ImpersonationLevel(word: words[4])!
