@@ -241,6 +241,8 @@ struct KerberosTests {
             let descriptors = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(worker)/fd")
             #expect(Set(["0", "3", "4"]).isSubset(of: Set(descriptors)) && descriptors.count <= 8)
             #expect(descriptors.allSatisfy { Int($0).map { $0 < 16 } == true }, "\(descriptors)")
+            // By another package than began it a conversation does not go on.
+            #expect(try client.ask("accept-other Negotiate \(half) Kerberos").thrown == "invalid")
 
             // It dies between two steps.
             kill(worker, SIGKILL)

@@ -4,6 +4,7 @@
     import Foundation
     import Guise
     import GuiseKerberos
+    import GuiseProtocol
     import Synchronization
 
     /// Conversations of security packages, and what they came to, by the names that the commands gave them.
@@ -59,6 +60,17 @@
                 group.wait()
                 return .value(
                     outcomes.withLock { $0 }.map { "\($0.key) \($0.value)" }.sorted().joined(separator: " "))
+            case "accept-other":
+                // accept-other PACKAGE TOKEN OTHER: goes on with a conversation by another package.
+                let client = try AuthorityClient()
+                var request = WireSecurityStep()
+                request.package = words[1]
+                request.token = Data(base64Encoded: words[2])!
+                guard case .securityStepped(let first) = try client.call(.securityStep(request)) else {
+                    return .value("no step")
+                }
+                (request.package, request.context) = (words[3], first.context)
+                return .value("\(try client.call(.securityStep(request)))")
             case "initiate":
                 // initiate KEPT-AS PACKAGE TARGET LEVEL
                 let level = ImpersonationLevel(word: words[4])!

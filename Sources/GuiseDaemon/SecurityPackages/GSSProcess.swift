@@ -235,7 +235,7 @@ final class GSSProcess: Sendable {
     // MARK: What it keeps
 
     /// A new conversation with a client, or as one.
-    func context() throws(Refused) -> GSSContext {
+    func context(for purpose: GSSContext.Purpose) throws(Refused) -> GSSContext {
         let now = WallClock.steadyMilliseconds
         let number = try state.withLock { state throws(Refused) in
             guard !state.hasEnded else { throw Self.gone }
@@ -252,7 +252,7 @@ final class GSSProcess: Sendable {
             state.contexts[state.last] = now
             return state.last
         }
-        return GSSContext(self, number)
+        return GSSContext(self, number, for: purpose)
     }
 
     /// Whether a conversation may go on: it has not taken too long.
