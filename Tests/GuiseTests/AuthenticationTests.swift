@@ -80,13 +80,13 @@
             try curl(path, "-H", "Authorization: Bearer \(token)")
         }
 
-        /// Starts a request that goes on until its client is nobody; what curl prints then.
-        func hold(_ options: [String]) throws -> () throws -> String {
+        /// Starts a request that goes on until its client is nobody, and others after it; what curl prints then.
+        func hold(_ options: [String], then others: [String] = []) throws -> () throws -> String {
             let path = stage.directory + "/held.\(UUID())"
             let output = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
             defer { close(output) }
             let process = try stage.start(
-                command("/hold?path=\(hers)", options), streams: (-1, output, -1))
+                command("/hold?path=\(hers)", options) + others, streams: (-1, output, -1))
             try eventually("the first answer") {
                 try String(contentsOfFile: path, encoding: .utf8).contains("hers\n")
             }
@@ -226,8 +226,8 @@
         func kept() throws {
             try WebScene.on(["auth", "required", "certificate,bearer"], tls: true) { (scene) throws in
                 let held = try scene.hold(
-                    scene.certificate("alice")
-                        + ["https://127.0.0.1:\(scene.port)/who?path=\(scene.hers)"])
+                    scene.certificate("alice"),
+                    then: ["https://127.0.0.1:\(scene.port)/who?path=\(scene.hers)"])
                 #expect(try scene.stage.run([product("guise"), "mapping", "remove", "2"]).status == 0)
                 // On a new one it would be 403.
                 let output = try held()
@@ -257,14 +257,14 @@
                 _ = try scene.stage.start(
                     [
                         "/bin/sh", "-c",
-                        "(yes nothing | head -c 100000000; sleep 9) | timeout 9 \(connect) 2>/dev/null",
+                        "(yes \(scene.hers) | head -c 100000000; sleep 9) | timeout 9 \(connect) 2>/dev/null",
                     ], streams: (-1, output, -1))
                 sleep(3)
                 #expect(try resident() - before < 16 << 20)
                 #expect(try String(contentsOfFile: path, encoding: .utf8).isEmpty)
                 authority.signal(SIGCONT)
                 try eventually("the first answer") {
-                    try String(contentsOfFile: path, encoding: .utf8).contains("nobody")
+                    try String(contentsOfFile: path, encoding: .utf8).contains("hers, nobody")
                 }
             }
         }
