@@ -58,6 +58,9 @@ final class Capture: Sendable {
         return known != 0 ? known : try open(level)
     }
 
+    /// Asks the gates again, whatever handles are known.
+    func confirm(atMost limit: ImpersonationLevel) throws(GuiseError) { _ = try open(min(limit, level)) }
+
     @inline(never)
     private func open(_ level: ImpersonationLevel) throws(GuiseError) -> UInt64 {
         var request = WireOpenHandle()

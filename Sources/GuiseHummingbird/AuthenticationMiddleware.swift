@@ -105,7 +105,9 @@
                 switch try proof(for: scheme, credentials) {
                 case .none: continue
                 case .known(let result):
-                    do { return (try result.get(), nil) } catch { throw refusal(error, scheme, logger) }
+                    do { return (try await alive(try result.get()), nil) } catch let error as GuiseError {
+                        throw refusal(error, scheme, logger)
+                    }
                 case .token(let token, let package):
                     do {
                         let step = try await step(package, token)
@@ -148,6 +150,14 @@
                 }
                 return .token(Array(token), package)
             }
+        }
+
+        /// The client, if its session has not ended since it proved itself: that was for a whole connection.
+        private func alive(_ client: SecurityContext) async throws -> SecurityContext {
+            do {
+                try await NIOThreadPool.singleton.runIfActive { try client.confirm(atMost: limit) }
+            } catch GuiseError.accessDenied(let why) { throw GuiseError.logonFailed(why) }
+            return client
         }
 
         private func step(_ package: any SecurityPackage, _ token: [UInt8]) async throws -> SecurityStep {
@@ -202,17 +212,19 @@
 
     /// The one client that all are who did not say who they are.
     private final class AnonymousClient: Sendable {
-        private let known = Mutex<SecurityContext?>(nil)
+        private let known = Mutex<(authority: Authority?, client: SecurityContext)?>(nil)
 
         func client(
             _ authority: Authority?,
             _ step: (any SecurityPackage, [UInt8]) async throws -> SecurityStep
         ) async throws -> SecurityContext {
-            if let client = known.withLock({ $0 }) { return client }
+            // One that was started anew knows nothing of it.
+            let authority = authority ?? Authority.current
+            if let known = known.withLock({ $0 }), known.authority === authority { return known.client }
             guard case .finished(let client, _) = try await step(NoProof(), []) else {
                 throw GuiseError.authorityFailed("the authority's answer makes no sense")
             }
-            known.withLock { $0 = client }
+            known.withLock { $0 = (authority, client) }
             return client
         }
     }

@@ -17,9 +17,11 @@
     ///
     /// Which certification authorities count, an administrator says (`guise mapping trust --certificate-authority`): the
     /// service trusts none itself. It needs SeTcbPrivilege for a client at level Impersonation (``ClientCertificate``).
-    public final class ClientCertificateHandler: ChannelInboundHandler, Sendable {
+    public final class ClientCertificateHandler: ChannelDuplexHandler, Sendable {
+        /// What the client sent: it is passed on.
+        public typealias InboundIn = ByteBuffer
         /// Anything: it is passed on.
-        public typealias InboundIn = Any
+        public typealias OutboundIn = Any
 
         /// What becomes of a connection whose client cannot be told by a certificate.
         public enum Refusal: Sendable {
@@ -40,8 +42,18 @@
         private let refusal: Refusal
         private let authority: Authority?
 
+        /// More than one turn of the event loop reads.
+        private static let largestHeldSize = 256 * 1024
+
         private struct Held {
+            /// Whether the authority was asked, and has not answered.
+            var isAsking = false
+            /// Whether the client is refused, and the channel being closed: what comes yet is nobody's.
+            var isClosing = false
             var reads: [Held.Event] = []
+            var size = 0
+            /// Whether somebody wants more of what the client sends.
+            var wantsRead = false
 
             enum Event {
                 case read(NIOAny)
@@ -97,7 +109,20 @@
 
         /// Called by the pipeline.
         public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-            if isWaiting { held.value.reads.append(.read(data)) } else { context.fireChannelRead(data) }
+            guard !held.value.isClosing else { return }
+            guard isWaiting else { return context.fireChannelRead(data) }
+            held.value.size += unwrapInboundIn(data).readableBytes
+            guard held.value.size <= Self.largestHeldSize else {
+                return finish(
+                    .failure(.limitReached("the client sent too much before it was known")), context,
+                    closing: true)
+            }
+            held.value.reads.append(.read(data))
+        }
+
+        /// Called by the pipeline. While the authority is asked nothing more is read: the client has to wait, too.
+        public func read(context: ChannelHandlerContext) {
+            if held.value.isAsking { held.value.wantsRead = true } else { context.read() }
         }
 
         /// Called by the pipeline.
@@ -136,6 +161,7 @@
             } catch {
                 return finish(.failure(error as? GuiseError ?? .invalid("\(error)")), context)
             }
+            held.value.isAsking = true
             let loop = NIOLoopBound(context, eventLoop: context.eventLoop)
             let directory = authority?.runtimeDirectory
             captures.runIfActive(eventLoop: context.eventLoop) {
@@ -151,12 +177,16 @@
                 .whenSuccess { self.finish($0, loop.value) }
         }
 
-        private func finish(_ result: Result<SecurityContext?, GuiseError>, _ context: ChannelHandlerContext)
-        {
+        private func finish(
+            _ result: Result<SecurityContext?, GuiseError>, _ context: ChannelHandlerContext,
+            closing: Bool = false
+        ) {
+            guard isWaiting else { return }
             state.withLock { $0 = .known(result) }
-            let events = held.value.reads
-            held.value.reads = []
-            if case .failure(let error) = result, refusal == .close {
+            let (events, wantsRead) = (held.value.reads, held.value.wantsRead)
+            held.value = Held()
+            if case .failure(let error) = result, closing || refusal == .close {
+                held.value.isClosing = true
                 context.fireErrorCaught(error)
                 context.close(promise: nil)
                 return
@@ -167,6 +197,7 @@
                 case .complete: context.fireChannelReadComplete()
                 }
             }
+            if wantsRead { context.read() }
         }
     }
 #endif

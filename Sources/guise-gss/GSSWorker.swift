@@ -23,6 +23,8 @@
         private struct State {
             var contexts: [UInt64: Handle] = [:]
             var credentials: [UInt64: Handle] = [:]
+            /// Credentials that a request may yet bring, unless the authority ends them first.
+            var awaited: Set<UInt64> = []
             /// The service's own: by whether they negotiate.
             var own: [Bool: Handle] = [:]
             /// Contexts whose steps ask the KDC, until the authority ends them.
@@ -77,6 +79,7 @@
             let id = request.id
             switch request.body {
             case .accept(let accept):
+                expect(accept.credentials)
                 lane(accept.context, asksKDC: delegates).async {
                     self.answer(id) { self.accept(accept, &$0) }
                 }
@@ -85,6 +88,7 @@
                     self.answer(id) { self.initiate(initiate, &$0) }
                 }
             case .transition(let transition):
+                expect(transition.credentials)
                 far[Int(transition.credentials % UInt64(Self.laneCount))].async {
                     self.answer(id) { self.transition(transition, &$0) }
                 }
@@ -97,9 +101,18 @@
                     }
                 }
             case .endCredentials(let number):
-                far[0].async { _ = self.state.withLock { $0.credentials.removeValue(forKey: number) } }
+                let ended = state.withLock { state in
+                    state.awaited.remove(number)
+                    return state.credentials.removeValue(forKey: number)
+                }
+                // Freed where nobody waits for it.
+                if let ended { far[0].async { withExtendedLifetime(ended) {} } }
             case nil: break
             }
+        }
+
+        private func expect(_ credentials: UInt64) {
+            state.withLock { _ = $0.awaited.insert(credentials) }
         }
 
         private func lane(_ context: UInt64, asksKDC: Bool) -> DispatchQueue {
@@ -187,7 +200,10 @@
         ) {
             guard let delegated else { return }
             let credentials = Handle.credential(delegated)
-            if !outcome.failed { state.withLock { $0.credentials[number] = credentials } }
+            guard !outcome.failed else { return }
+            state.withLock { state in
+                if state.awaited.remove(number) != nil { state.credentials[number] = credentials }
+            }
         }
 
         private func context(_ number: UInt64) -> Handle {
@@ -234,6 +250,7 @@
             let ends = response.finished || !response.failure.isEmpty
             response.delegated = state.withLock { state in
                 if ends { state.contexts[context] = nil }
+                state.awaited.remove(credentials)
                 return credentials != 0 && state.credentials[credentials] != nil
             }
         }

@@ -127,7 +127,8 @@ struct MappingCommand: ParsableCommand {
                   guise mapping add login sub 248289761001 --account alice
 
                 Attributes: of Kerberos principal; of certificates email, upn, uri, dns
-                (alternative names), subject and serial; of JWTs any claim that is text.
+                (alternative names) and subject, and to be refused serial; of JWTs any claim
+                that is text.
                 Values are compared byte by byte; only the domain of email and upn, dns and
                 serial are the same in upper and lower case.
                 By name, the client is that of the accounts named whose name the value is,

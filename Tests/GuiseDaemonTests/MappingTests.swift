@@ -221,6 +221,7 @@ struct MappingTests {
             ("corp", "principal", .name(domain: "B.TEST", account: alice)),
             ("devices", "email", .name(domain: "", account: alice)),
             ("devices", "dns", .name(domain: "x.test", account: alice)),
+            ("devices", "serial", .value("0a1b", account: alice)),
             ("devices", "serial", .refused("xyz")), ("devices", "email", .refused("")),
             ("devices", "email", .refused("a\nb")),
         ] as [(String, String, MappingRule.Match)] {

@@ -235,7 +235,9 @@ private func store(_ state: ScratchState) throws -> AccountStore {
                 [.value("bob@example.org", account: try #require(store.account(named: "bob")).sid)])
         }
 
-        private func outcome(_ names: String...) throws -> String {
+        private func outcome(_ names: String...) throws -> String { try outcome(names) }
+
+        private func outcome(_ names: [String]) throws -> String {
             let token = try names.flatMap { name -> [UInt8] in
                 let der = try maker.der(name)
                 return [0, UInt8(der.count >> 8), UInt8(der.count & 0xFF)] + der
@@ -275,6 +277,28 @@ private func store(_ state: ScratchState) throws -> AccountStore {
             try elsewhere.authority("ca")
             try elsewhere.certificate("b", by: "ca", names)
             #expect(try outcome("b", "ca").contains("refused"))
+        }
+
+        @Test("whose chain has thousands of orders is refused after one of them")
+        func orders() throws {
+            // Of the name of the one that is trusted, which has to be asked then; each may have issued each.
+            let others = (0..<7).map { "other\($0)" }
+            for (index, name) in others.enumerated() {
+                try maker.authority(
+                    name, subject: "ca", keyOf: index == 0 ? nil : others[0],
+                    extensions: ["subjectAltName=DNS:\(name).test"])
+            }
+            try FileManager.default.copyItem(
+                atPath: maker.path(others[0] + ".pem"), toPath: maker.path("evil.pem"))
+            try FileManager.default.copyItem(
+                atPath: maker.path(others[0] + ".key"), toPath: maker.path("evil.key"))
+            try maker.certificate("a", by: "evil", names)
+            let start = ContinuousClock.now
+            #expect(try outcome(["a"] + others).contains("refused"))
+            #expect(ContinuousClock.now - start < .seconds(1))
+            // What else a client sends does no harm to a chain that is right.
+            try maker.certificate("b", by: "ca", names)
+            #expect(try outcome(["b"] + others) == "alice")
         }
 
         @Test("that is not for clients, has expired, or may not be issued by who did, is refused")

@@ -80,6 +80,22 @@
             try curl(path, "-H", "Authorization: Bearer \(token)")
         }
 
+        /// Starts a request that goes on until its client is nobody, and others after it; what curl prints then.
+        func hold(_ options: [String], then others: [String] = []) throws -> () throws -> String {
+            let path = stage.directory + "/held.\(UUID())"
+            let output = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+            defer { close(output) }
+            let process = try stage.start(
+                command("/hold?path=\(hers)", options) + others, streams: (-1, output, -1))
+            try eventually("the first answer") {
+                try String(contentsOfFile: path, encoding: .utf8).contains("hers\n")
+            }
+            return {
+                try process.wait()
+                return try String(contentsOfFile: path, encoding: .utf8)
+            }
+        }
+
         func certificate(_ name: String) -> [String] {
             ["--cert", maker.path(name + ".pem"), "--key", maker.path(name + ".key")]
         }
@@ -163,19 +179,7 @@
         func revoked() throws {
             try WebScene.on(["auth", "required", "bearer"]) { (scene) throws in
                 func hold(_ token: String) throws -> () throws -> String {
-                    let path = scene.stage.directory + "/held.\(UUID())"
-                    let output = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
-                    defer { close(output) }
-                    let process = try scene.stage.start(
-                        scene.command("/hold?path=\(scene.hers)", ["-H", "Authorization: Bearer \(token)"]),
-                        streams: (-1, output, -1))
-                    try eventually("the first answer") {
-                        try String(contentsOfFile: path, encoding: .utf8).contains("hers\n")
-                    }
-                    return {
-                        try process.wait()
-                        return try String(contentsOfFile: path, encoding: .utf8)
-                    }
+                    try scene.hold(["-H", "Authorization: Bearer \(token)"])
                 }
                 let short = try hold(try scene.token(lasting: 4))
                 #expect(try short().contains("nobody\n"))
@@ -215,6 +219,53 @@
                     try scene.stage.run(scene.command("/who?path=\(scene.hers)", forged)).output
                         == " 401 Bearer\n")
                 try scene.stage.waitForAudit("privilege-used", "SeTcbPrivilege")
+            }
+        }
+
+        @Test("without its rule a certificate is nobody's, also on the connection that it was shown on")
+        func kept() throws {
+            try WebScene.on(["auth", "required", "certificate,bearer"], tls: true) { (scene) throws in
+                let held = try scene.hold(
+                    scene.certificate("alice"),
+                    then: ["https://127.0.0.1:\(scene.port)/who?path=\(scene.hers)"])
+                #expect(try scene.stage.run([product("guise"), "mapping", "remove", "2"]).status == 0)
+                // On a new one it would be 403.
+                let output = try held()
+                #expect(output.hasSuffix("nobody\n 200 \n 401 Bearer\n"), "\(output.suffix(200))")
+            }
+        }
+
+        @Test("a client has to wait with what it sends until the authority knows it")
+        func patience() throws {
+            try WebScene.on(["tls", "required"], tls: true) { (scene) throws in
+                func resident() throws -> Int {
+                    let path = "/proc/\(scene.service.pid)/statm"
+                    let pages = try String(contentsOfFile: path, encoding: .utf8).split(separator: " ")[1]
+                    return (Int(pages) ?? 0) * 4096
+                }
+                let path = scene.stage.directory + "/answers"
+                let output = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+                defer { close(output) }
+                let authority = try #require(scene.stage.authority)
+                authority.signal(SIGSTOP)
+                defer { authority.signal(SIGCONT) }
+                let before = try resident()
+                let connect =
+                    "openssl s_client -quiet -connect 127.0.0.1:\(scene.port)"
+                    + " -CAfile \(scene.maker.path("ca.pem")) -cert \(scene.maker.path("alice.pem"))"
+                    + " -key \(scene.maker.path("alice.key"))"
+                _ = try scene.stage.start(
+                    [
+                        "/bin/sh", "-c",
+                        "(yes \(scene.hers) | head -c 100000000; sleep 9) | timeout 9 \(connect) 2>/dev/null",
+                    ], streams: (-1, output, -1))
+                sleep(3)
+                #expect(try resident() - before < 16 << 20)
+                #expect(try String(contentsOfFile: path, encoding: .utf8).isEmpty)
+                authority.signal(SIGCONT)
+                try eventually("the first answer") {
+                    try String(contentsOfFile: path, encoding: .utf8).contains("hers, nobody")
+                }
             }
         }
 

@@ -26,6 +26,12 @@ struct DelegationTests {
                 #expect(try client.ask("context d").value?.contains(" delegation ") == true)
                 let first = try client.ask("context-scoped d initiate o \(initiated) \(target) impersonation")
                 let words = try #require(first.value, "\(first)").split(separator: " ")
+                // On record before the client's proxy knows how it ends: it is there as the client by now.
+                if accepted == initiated {
+                    try stage.waitForRecord("connection") {
+                        $0.target == target && $0.userName?.hasSuffix("alice") == true
+                    }
+                }
                 let answer = try backs.ask("context-accept a \(initiated) \(words[1])")
                 let reply = try #require(answer.value, "\(answer)").split(separator: " ")
                 #expect(try backs.ask("context-scoped a cat \(scene.hers)").value == "hers")

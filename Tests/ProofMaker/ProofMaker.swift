@@ -101,14 +101,24 @@ package final class ProofMaker {
     // MARK: Certificates
 
     /// Makes a certification authority; its files are `NAME.pem` and `NAME.key`.
-    package func authority(_ name: String, extensions: [String] = []) throws {
+    ///
+    /// - Parameters:
+    ///   - subject: its common name; nil for the same name.
+    ///   - key: whose key it has, too; nil for one of its own.
+    package func authority(
+        _ name: String, subject: String? = nil, keyOf key: String? = nil, extensions: [String] = []
+    ) throws {
         var arguments = [
-            "req", "-x509", "-config", path("req.cnf"), "-newkey", "ec", "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes", "-keyout", path(name + ".key"), "-out", path(name + ".pem"), "-subj", "/CN=\(name)",
-            "-days",
-            "30",
+            "req", "-x509", "-config", path("req.cnf"), "-nodes", "-out", path(name + ".pem"), "-subj",
+            "/CN=\(subject ?? name)", "-days", "30",
         ]
+        if let key {
+            arguments += ["-key", path(key + ".key")]
+        } else {
+            arguments += [
+                "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", path(name + ".key"),
+            ]
+        }
         for one in ["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign"] + extensions {
             arguments += ["-addext", one]
         }

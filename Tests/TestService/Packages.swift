@@ -4,6 +4,7 @@
     import Foundation
     import Guise
     import GuiseKerberos
+    import GuiseProtocol
     import Synchronization
 
     /// Conversations of security packages, and what they came to, by the names that the commands gave them.
@@ -39,6 +40,37 @@
                     }
                 } catch { return .value("\(kept.count) \(Outcome.thrown(error).line)") }
                 return .value("\(kept.count)")
+            case "accept-burst":
+                // accept-burst COUNT PACKAGE TOKEN: what as many clients at once come to.
+                let outcomes = Mutex<[String: Int]>([:])
+                let bytes = [UInt8](Data(base64Encoded: words[3])!)
+                let (count, judge, group) = (Int(words[1])!, package(words[2]), DispatchGroup())
+                for _ in 0..<count {
+                    group.enter()
+                    Thread {
+                        let outcome: String
+                        do {
+                            outcome = "\(try judge.accept().step(bytes))"
+                        } catch { outcome = Outcome.thrown(error).line }
+                        let word = outcome.split(separator: " ").dropFirst().first.map(String.init) ?? ""
+                        outcomes.withLock { $0[word, default: 0] += 1 }
+                        group.leave()
+                    }.start()
+                }
+                group.wait()
+                return .value(
+                    outcomes.withLock { $0 }.map { "\($0.key) \($0.value)" }.sorted().joined(separator: " "))
+            case "accept-other":
+                // accept-other PACKAGE TOKEN OTHER: goes on with a conversation by another package.
+                let client = try AuthorityClient()
+                var request = WireSecurityStep()
+                request.package = words[1]
+                request.token = Data(base64Encoded: words[2])!
+                guard case .securityStepped(let first) = try client.call(.securityStep(request)) else {
+                    return .value("no step")
+                }
+                (request.package, request.context) = (words[3], first.context)
+                return .value("\(try client.call(.securityStep(request)))")
             case "initiate":
                 // initiate KEPT-AS PACKAGE TARGET LEVEL
                 let level = ImpersonationLevel(word: words[4])!

@@ -130,6 +130,13 @@ public final class SecurityContext: Sendable {
     /// - Throws: as ``token()``.
     package func connection() throws(GuiseError) -> Connection { Connection(server: -1, try captured()) }
 
+    /// Asks the authority whether the client may still be acted as: what is known here may be as old as the connection.
+    ///
+    /// - Throws: as ``impersonate(atMost:)``.
+    package func confirm(atMost limit: ImpersonationLevel = .delegation) throws(GuiseError) {
+        try captured().confirm(atMost: limit)
+    }
+
     private func side() throws(GuiseError) -> (answer: WireCaptured, client: AuthorityClient) {
         guard let accepted else {
             throw .notAServerConnection("this is the connecting side: there is nobody to impersonate")

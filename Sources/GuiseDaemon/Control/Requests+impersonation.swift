@@ -192,8 +192,6 @@ extension Requests {
             // Kept, whatever becomes of the request.
             captured.client.token = try source.token(now: captured.client.token, context)
             client.captures[number] = captured
-        } else if let known {
-            return known
         }
         /// As a client who is followed and may not be acted as now, nobody acts any more.
         func withdraw() {
@@ -206,6 +204,7 @@ extension Requests {
             withdraw()
             throw Refused(.accessDenied, "the client's logon session has ended")
         }
+        if let known, captured.client.source == nil { return known }
         let token = Token.Impersonation(captured.client.token, level: level)
         let isOwnLogon = session?.isProven(to: attachment.logon.session) == true
         func gate(at level: ImpersonationLevel) -> ImpersonationGate.GateRefusal? {

@@ -41,8 +41,10 @@ extension Requests {
         guard (1...GSSProcess.largestToken).contains(token.count) else {
             throw Refused(.badRequest, "a token has 1 to \(GSSProcess.largestToken) bytes")
         }
-        let (package, known) = (request.package, try exchange(request.context, client))
+        let package = request.package
         let negotiates = try negotiates(package)
+        let purpose = GSSContext.Purpose.accepting(package)
+        let known = try exchange(request.context, purpose, client)
         let refuse = failing(client, package)
         return .onWorker { [accounts, kerberos] in
             do throws(Refused) {
@@ -51,7 +53,7 @@ extension Requests {
                 if let known {
                     context = known
                 } else {
-                    context = try kerberos.process(of: service, named: name).context()
+                    context = try kerberos.process(of: service, named: name).context(for: purpose)
                 }
                 let credentials = try context.process.credentials()
                 let answer = try context.process.accept(
@@ -87,11 +89,18 @@ extension Requests {
     }
 
     /// The conversation that a process has under way on this connection, which is then the step's; nil for a new one.
-    private func exchange(_ number: UInt64, _ client: ControlClient) throws(Refused) -> GSSContext? {
+    private func exchange(
+        _ number: UInt64, _ purpose: GSSContext.Purpose, _ client: ControlClient
+    ) throws(Refused) -> GSSContext? {
         defer { client.exchange = nil }
         guard number != 0 else { return nil }
         guard let known = client.exchange, known.number == number, known.isCurrent else {
             throw Refused(.notFound, "the conversation is not there any more, or took too long; begin anew")
+        }
+        guard known.purpose == purpose else {
+            throw Refused(
+                .badRequest,
+                "the conversation is of another package, or as another client, or to another service")
         }
         return known
     }
@@ -163,7 +172,6 @@ extension Requests {
     func initiate(_ request: WireSecurityInitiate, _ client: ControlClient) throws(Refused) -> Answer {
         let package = request.package
         let negotiates = try negotiates(package)
-        let known = try exchange(request.context, client)
         guard let level = ImpersonationLevel(request.level), level > .anonymous else {
             throw Refused(.badRequest, "say a level from Identification up")
         }
@@ -171,19 +179,22 @@ extension Requests {
         guard (1..<1024).contains(target.utf8.count), target.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }),
             request.token.count <= GSSProcess.largestToken
         else { throw Refused(.badRequest, "name the service, SERVICE@HOST or a principal") }
-        let (delegation, user) = try delegation(request.handle, client)
+        let (delegation, own) = try delegation(request.handle, client)
         var flags = Flag.replay | Flag.sequence | Flag.integrity
         if request.mutual { flags |= Flag.mutual }
         if level == .identification { flags |= Flag.identify }
         if level == .delegation { flags |= Flag.delegate }
+        let purpose = GSSContext.Purpose.initiating(
+            package, target: target, flags: flags, session: own.logonSession)
+        let known = try exchange(request.context, purpose, client)
         var event = event(.connection, client)
-        (event.call, event.user, event.level) = (package, user, level)
+        (event.call, event.user, event.level) = (package, own.user, level)
         event.target = Array(target.utf8)
-        return .onWorker { [audit = context.audit, event, flags] in
+        return .onWorker { [audit = context.audit, event, flags, purpose] in
             do throws(Refused) {
                 let process = delegation.credentials.process
                 let context: GSSContext
-                if let known { context = known } else { context = try process.context() }
+                if let known { context = known } else { context = try process.context(for: purpose) }
                 let answer = try process.call(
                     .initiate(
                         .with {
@@ -194,6 +205,8 @@ extension Requests {
                             $0.flags = flags
                             $0.token = request.token
                         }), asksKDC: true)
+                // Whether anything follows or not, with the first token the client is there.
+                if known == nil { audit.record(event) }
                 return { (_, client) throws(Refused) in
                     var stepped = WireSecurityStepped()
                     stepped.token = answer.token
@@ -203,7 +216,6 @@ extension Requests {
                             ? .identification
                             : answer.flags & Flag.delegate != 0 ? .delegation : .impersonation
                         stepped.attributes = Self.attributes(answer, package: "Kerberos", level)
-                        audit.record(event)
                     } else {
                         client.exchange = context
                         stepped.context = context.number
@@ -224,10 +236,10 @@ extension Requests {
         }
     }
 
-    /// What the client delegated as whom the thread acts.
+    /// What the client delegated as whom the thread acts, and the client's token.
     private func delegation(
         _ number: UInt64, _ client: ControlClient
-    ) throws(Refused) -> (Delegation, SID) {
+    ) throws(Refused) -> (Delegation, Token) {
         let service = try logon(client).token.token.user
         guard let handle = try attachment(client).handle(number) else {
             throw Refused(
@@ -256,7 +268,7 @@ extension Requests {
                 "the client delegated to another service, which may act for it elsewhere; this one got it from there"
             )
         }
-        return (delegation, token.user)
+        return (delegation, token)
     }
 
     // MARK: Clients that are not here

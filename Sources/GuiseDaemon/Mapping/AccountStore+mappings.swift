@@ -272,7 +272,13 @@ extension AccountStore {
             return value
         }
         switch match {
-        case .value(let value, let account): return .value(try canonical(value), account: account)
+        case .value(let value, let account):
+            guard (issuer.kind, attribute) != (.certificate, "serial") else {
+                throw invalid(
+                    "each certification authority below the issuer counts its own, so a serial number names no client;"
+                        + " it can be refused")
+            }
+            return .value(try canonical(value), account: account)
         case .refused(let value): return .refused(try canonical(value))
         case .name(let domain, let account):
             switch (issuer.kind, attribute) {

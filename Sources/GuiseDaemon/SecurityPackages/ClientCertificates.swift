@@ -74,10 +74,13 @@ enum ClientCertificates {
             do { certificates = try chain.map { try Certificate(derEncoded: $0) } } catch {
                 throw refusal("it is malformed")
             }
-            let (leaf, others) = (certificates[0], Array(certificates.dropFirst()))
+            let (leaf, others) = (certificates[0], distinct(certificates.dropFirst()))
+            let names = Set(certificates.map(\.issuer))
             var reasons: [String] = []
             for issuer in issuers {
                 let roots = try authorities(issuer.keys)
+                // One that issued none of them need not be asked.
+                guard roots.contains(where: { names.contains($0.subject) }) else { continue }
                 let result = Proofs.waiting { () async -> CertificateValidationResult in
                     var verifier = Verifier(rootCertificates: CertificateStore(roots)) {
                         RFC5280Policy()
@@ -106,6 +109,15 @@ enum ClientCertificates {
                 reasons.isEmpty
                     ? "it leads to no certification authority whose clients the service may have"
                     : reasons.prefix(4).joined(separator: "; "))
+        }
+
+        /// The first certificate of each subject.
+        ///
+        /// So there is at most one that may have issued another one, and one path to try. Of several with one name and key
+        /// the verifier tries every order, which a client can make thousands (RFC 4158, 2.4.2).
+        private static func distinct(_ certificates: some Sequence<Certificate>) -> [Certificate] {
+            var subjects: Set<DistinguishedName> = []
+            return certificates.filter { subjects.insert($0.subject).inserted }
         }
 
         /// What a certificate says of its subject.

@@ -26,6 +26,10 @@ final class GSSProcess: Sendable {
     static let largestToken = 60_000
     /// Whom it runs as where the authority is root.
     static let user: UInt32 = 65_534
+    /// The most that it is not told yet. Who does not read for so long hangs.
+    private static let largestUntoldCount = 8192
+    /// As many bytes as all that one user asks at once: 16 tokens (``Workers``), and what a packet takes besides.
+    private static let sendBuffer: Int32 = 2 << 20
 
     let account: SID
     /// Whether it may ask the KDC to act as its clients elsewhere.
@@ -45,12 +49,21 @@ final class GSSProcess: Sendable {
         /// By number: when it began, in milliseconds.
         var contexts: [UInt64: UInt64] = [:]
         var credentialsCount = 0
-        var askingCount = 0
+        /// Questions to the KDC that it has not answered, whether somebody still waits or not.
+        var asking: Set<UInt64> = []
         var hasEnded = false
         /// Nobody is to ask it any more.
         var isEnding = false
     }
     private let state = Mutex(State())
+
+    private struct Outbox {
+        /// Contexts and credentials that it has heard of, and not of their end.
+        var known: Set<UInt64> = []
+        /// What it is to be told once it has read what waits in the socket.
+        var untold: [WireGssRequest.OneOf_Body] = []
+    }
+    private let outbox = Mutex(Outbox())
 
     /// Starts the process.
     init(
@@ -60,6 +73,11 @@ final class GSSProcess: Sendable {
         let error = guise_unix_pair(Int32(SOCK_SEQPACKET.rawValue), &own, &theirs)
         guard error == 0 else { throw Refused(.internal, "no socket pair: \(errnoText(-error))") }
         defer { close(theirs) }
+        var size = Self.sendBuffer
+        // Beyond what is allowed to everybody as root alone.
+        for option in [SO_SNDBUF, SO_SNDBUFFORCE] {
+            setsockopt(own, SOL_SOCKET, option, &size, socklen_t(MemoryLayout<Int32>.size))
+        }
         let secret = guise_secret_make(keytab.bytes, keytab.bytes.count)
         guard secret >= 0 else {
             close(own)
@@ -96,65 +114,6 @@ final class GSSProcess: Sendable {
         }
     }
 
-    /// The program, beside this one.
-    private static let program: String = {
-        var path = [CChar](repeating: 0, count: 4096)
-        let length = max(0, readlink("/proc/self/exe", &path, path.count))
-        let own = String(decoding: path.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return own.prefix(upTo: own.lastIndex(of: "/") ?? own.startIndex) + "/guise-gss"
-    }()
-
-    private static func spawn(
-        delegates: Bool, descriptors: [(own: Int32, theirs: Int32)]
-    ) throws(Refused) -> pid_t {
-        var environment = ["KRB5RCACHENAME=file2:/proc/self/fd/4", "KRB5CCNAME=MEMORY:none"]
-        for name in ["KRB5_CONFIG", "KRB5_TRACE", "LD_LIBRARY_PATH"] {
-            if let value = getenv(name) { environment.append("\(name)=\(String(cString: value))") }
-        }
-        let arguments = [program, AuthorityUser.isRoot ? "\(user)" : "-", delegates ? "1" : "0"]
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        // Those that are wanted may stand where others are to be.
-        for (own, theirs) in descriptors {
-            posix_spawn_file_actions_adddup2(&actions, own, 100 + theirs)
-        }
-        for (_, theirs) in descriptors { posix_spawn_file_actions_adddup2(&actions, 100 + theirs, theirs) }
-        posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var (none, all) = (sigset_t(), sigset_t())
-        sigemptyset(&none)
-        sigfillset(&all)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        posix_spawnattr_setsigdefault(&attributes, &all)
-        posix_spawnattr_setflags(
-            &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-        var pid: pid_t = 0
-        let error = withCStrings(arguments) { arguments in
-            withCStrings(environment) { environment in
-                posix_spawn(&pid, program, &actions, &attributes, arguments, environment)
-            }
-        }
-        guard error == 0 else {
-            throw Refused(
-                .unsupported,
-                error == ENOENT
-                    ? "Kerberos is not installed: there is no \(program); it is built with the package trait Kerberos"
-                    : "\(program) cannot be started: \(errnoText(error))")
-        }
-        return pid
-    }
-
-    private static func withCStrings<Result>(
-        _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
-    ) -> Result {
-        let copies = strings.map { strdup($0) }
-        defer { copies.forEach { free($0) } }
-        return body(copies + [nil])
-    }
-
     // MARK: Asking it
 
     /// Judges a token; waits for that.
@@ -178,27 +137,26 @@ final class GSSProcess: Sendable {
         let waiting = Waiting()
         let id = try state.withLock { state throws(Refused) in
             guard !state.hasEnded else { throw Self.gone }
-            if asksKDC {
-                guard state.askingCount < Self.largestAskingCount else {
-                    throw Refused(.limit, "too many questions to the KDC are not answered yet; ask again")
-                }
-                state.askingCount += 1
+            guard !asksKDC || state.asking.count < Self.largestAskingCount else {
+                throw Refused(.limit, "too many questions to the KDC are not answered yet; ask again")
             }
             state.last += 1
             state.waiting[state.last] = waiting
+            if asksKDC { state.asking.insert(state.last) }
             return state.last
         }
-        defer {
-            state.withLock { state in
-                state.waiting[id] = nil
-                if asksKDC { state.askingCount -= 1 }
-            }
-        }
+        defer { state.withLock { _ = $0.waiting.removeValue(forKey: id) } }
         let request = WireGssRequest.with {
             $0.id = id
             $0.body = body
         }
-        guard (try? ControlPacket.send(request, on: socket, waiting: false)) != nil else {
+        let isSent = outbox.withLock { outbox in
+            guard flush(&outbox), send(request) else { return false }
+            outbox.known.formUnion(body.begun)
+            return true
+        }
+        guard isSent else {
+            state.withLock { _ = $0.asking.remove(id) }
             throw Refused(.limit, "too many tokens wait to be judged; try again")
         }
         let limit = asksKDC ? Self.longestAsking : Self.longestJudging
@@ -216,13 +174,29 @@ final class GSSProcess: Sendable {
         return answer
     }
 
-    /// Tells it something that wants no answer.
-    fileprivate func tell(_ body: WireGssRequest.OneOf_Body) {
+    /// Tells it the end of what it has heard of: now, or once it has room.
+    private func tell(_ body: WireGssRequest.OneOf_Body, of number: UInt64) {
         guard !hasEnded else { return }
-        let sent: Void? = try? ControlPacket.send(
-            WireGssRequest.with { $0.body = body }, on: socket, waiting: false)
+        let isFull = outbox.withLock { outbox in
+            guard outbox.known.remove(number) != nil else { return false }
+            outbox.untold.append(body)
+            _ = flush(&outbox)
+            return outbox.untold.count > Self.largestUntoldCount
+        }
         // What it does not hear it would keep.
-        if sent == nil { end() }
+        if isFull { end() }
+    }
+
+    /// - Returns: whether it has been told all.
+    private func flush(_ outbox: inout Outbox) -> Bool {
+        let count = outbox.untold.prefix { body in send(.with { $0.body = body }) }.count
+        outbox.untold.removeFirst(count)
+        return outbox.untold.isEmpty
+    }
+
+    /// - Returns: false when there is no room.
+    private func send(_ request: WireGssRequest) -> Bool {
+        (try? ControlPacket.send(request, on: socket, waiting: false)) != nil
     }
 
     private static let gone = Refused(
@@ -233,9 +207,13 @@ final class GSSProcess: Sendable {
         while true {
             do throws(ControlPacket.Failure) {
                 let answer = try ControlPacket.receive(WireGssResponse.self, from: socket).message
-                guard let waiting = state.withLock({ $0.waiting[answer.id] }) else { continue }
-                waiting.answer.withLock { $0 = answer }
-                waiting.done.signal()
+                let waiting = state.withLock { state in
+                    state.asking.remove(answer.id)
+                    return state.waiting[answer.id]
+                }
+                waiting?.answer.withLock { $0 = answer }
+                waiting?.done.signal()
+                outbox.withLock { _ = flush(&$0) }
             } catch {
                 if case .system(EINTR) = error { continue }
                 break
@@ -257,7 +235,7 @@ final class GSSProcess: Sendable {
     // MARK: What it keeps
 
     /// A new conversation with a client, or as one.
-    func context() throws(Refused) -> GSSContext {
+    func context(for purpose: GSSContext.Purpose) throws(Refused) -> GSSContext {
         let now = WallClock.steadyMilliseconds
         let number = try state.withLock { state throws(Refused) in
             guard !state.hasEnded else { throw Self.gone }
@@ -274,20 +252,21 @@ final class GSSProcess: Sendable {
             state.contexts[state.last] = now
             return state.last
         }
-        return GSSContext(self, number)
+        return GSSContext(self, number, for: purpose)
     }
 
     /// Whether a conversation may go on: it has not taken too long.
-    fileprivate func isCurrent(_ context: UInt64) -> Bool {
+    func isCurrent(_ context: UInt64) -> Bool {
         let now = WallClock.steadyMilliseconds
         return state.withLock { state in
             state.contexts[context].map { $0 + Self.longestContext > now } ?? false
         }
     }
 
-    fileprivate func forget(_ context: UInt64) {
+    /// Ends a conversation.
+    func forget(_ context: UInt64) {
         state.withLock { _ = $0.contexts.removeValue(forKey: context) }
-        tell(.endContext(context))
+        tell(.endContext(context), of: context)
     }
 
     /// Room for what a client may delegate.
@@ -306,72 +285,21 @@ final class GSSProcess: Sendable {
         return GSSCredentials(self, number)
     }
 
-    fileprivate func forget(credentials: UInt64) {
+    /// Ends what a client delegated.
+    func forget(credentials: UInt64) {
         state.withLock { $0.credentialsCount -= 1 }
-        tell(.endCredentials(credentials))
+        tell(.endCredentials(credentials), of: credentials)
     }
 }
 
-/// A conversation that a ``GSSProcess`` has under way, for as long as this lives.
-final class GSSContext: Sendable {
-    let process: GSSProcess
-    let number: UInt64
-
-    fileprivate init(_ process: GSSProcess, _ number: UInt64) {
-        (self.process, self.number) = (process, number)
-    }
-
-    deinit { process.forget(number) }
-
-    /// Whether it may go on.
-    var isCurrent: Bool { process.isCurrent(number) && !process.hasEnded }
-}
-
-/// A client's credentials that a ``GSSProcess`` keeps, if it delegated any, for as long as this lives.
-final class GSSCredentials: Sendable {
-    let process: GSSProcess
-    let number: UInt64
-
-    fileprivate init(_ process: GSSProcess, _ number: UInt64) {
-        (self.process, self.number) = (process, number)
-    }
-
-    deinit { process.forget(credentials: number) }
-}
-
-/// The processes that judge tokens, one for each account that has a keytab and clients.
-final class GSSProcesses: Sendable {
-    private let keytabs: KeytabStore
-    private let log: Logger
-    private let running = Mutex<[SID: GSSProcess]>([:])
-
-    init(state: String, log: Logger) { (keytabs, self.log) = (KeytabStore(state: state), log) }
-
-    /// The process of an account, started if there is none. Touches the disk.
-    ///
-    /// - Throws: `notFound` for an account without a keytab, `unsupported` where Kerberos is not installed.
-    func process(of account: SID, named name: String) throws(Refused) -> GSSProcess {
-        try running.withLock { running throws(Refused) in
-            if let known = running[account], !known.hasEnded { return known }
-            guard let keytab = try keytabs.keytab(of: account) else {
-                throw Refused(
-                    .notFound,
-                    "\(name) has no keytab, so no client can prove itself to it by Kerberos; an administrator"
-                        + " gives it one with `guise account keytab`")
-            }
-            let cache = try keytabs.replayCache(
-                of: account, for: AuthorityUser.isRoot ? GSSProcess.user : nil)
-            let process = try GSSProcess(for: account, keytab, replayCache: cache, log: log)
-            running[account] = process
-            return process
-        }
-    }
-
-    /// Sets or takes away an account's keytab. Who was proven by the old one stays logged on; what was delegated is gone.
-    func set(_ keytab: KeytabStore.Keytab?, of account: SID) throws(Refused) {
-        try running.withLock { running throws(Refused) in
-            try keytabs.set(keytab, of: account)
-            running.removeValue(forKey: account)?.end()
+extension WireGssRequest.OneOf_Body {
+    /// The contexts and credentials that are kept for it.
+    fileprivate var begun: [UInt64] {
+        switch self {
+        case .accept(let accept): [accept.context, accept.credentials]
+        case .initiate(let initiate): [initiate.context]
+        case .transition(let transition): [transition.credentials]
+        case .endContext, .endCredentials: []
         }
     }
 }

@@ -68,9 +68,6 @@ extension Requests {
             context.audit.record(event)
             return (answer, nil)
         }
-        guard try accounts.hasMapping(rule) else {
-            throw Refused(.notMapped, "rule \(rule), by which the client was let in, was removed just now")
-        }
         event.change! += " of \(verified.issuer), rule \(rule)"
         let logon: Logon
         do throws(LogonError) {
@@ -80,6 +77,11 @@ extension Requests {
         } catch { throw Refused(error) }
         let level = ImpersonationLevel(verified.attributes.level) ?? .identification
         do throws(Refused) {
+            // Who removes it from now on finds the session, and ends it.
+            guard try accounts.hasMapping(rule) else {
+                throw Refused(
+                    .notMapped, "rule \(rule), by which the client was let in, was removed just now")
+            }
             answer.capture = try client.add(
                 ControlClient.Captured(
                     client: PeerCapture.Client(
