@@ -45,7 +45,12 @@ final class DirectoryServer {
             toFile: directory + "/base.ldif", atomically: false, encoding: .utf8)
         try run(["/usr/sbin/slapadd", "-f", directory + "/slapd.conf", "-l", directory + "/base.ldif"])
         _ = try stage.start(["/usr/sbin/slapd", "-d", "0", "-f", directory + "/slapd.conf", "-h", url])
-        try eventually("the directory server") { [directory] in access(directory + "/socket", W_OK) == 0 }
+        // Its socket is there before it answers.
+        try eventually("the directory server") { [url] in
+            try stage.run([
+                "/usr/bin/ldapwhoami", "-x", "-D", Self.administrator, "-w", Self.password, "-H", url,
+            ]).status == 0
+        }
     }
 
     /// What the KDC of a realm is told of its database.
