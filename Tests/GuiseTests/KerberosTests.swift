@@ -314,14 +314,10 @@ struct KerberosTests {
                 let port = try scene.launch(
                     [product("guise-test-adapters"), "auth", "required", "negotiate"], named: "web")
                 func curl(_ path: String, _ options: [String], as person: Person) throws -> String {
-                    let cache = "\(stage.directory)/cache-\(person.name)/cc"
-                    let variables = scene.realms.environment.merging(["KRB5CCNAME": "FILE:" + cache]) { $1 }
                     let url = "http://web.a.test:\(port)\(path)?path=\(scene.hers)"
-                    return try stage.run(
-                        ["/usr/bin/env"] + variables.map { "\($0.key)=\($0.value)" }
-                            + ["/usr/bin/curl", "-s", "-w", " %{http_code}", "--noproxy", "*"]
-                            + ["--resolve", "web.a.test:\(port):127.0.0.1"] + options + [url], as: person
-                    ).output
+                    return try scene.output(
+                        ["/usr/bin/curl", "-s", "-w", " %{http_code}", "--noproxy", "*"]
+                            + ["--resolve", "web.a.test:\(port):127.0.0.1"] + options + [url], as: person)
                 }
                 let negotiate = ["--negotiate", "-u", ":"]
                 #expect(try curl("/who", [], as: scene.alice) == " 401")
@@ -345,16 +341,11 @@ struct KerberosTests {
         @Test("that call by gRPC over TCP are served as themselves, and know the server")
         func rpc() throws {
             try onRealms { scene in
-                let stage = scene.stage
                 let port = try scene.launch(
                     [product("guise-test-grpc"), "serve", "tcp", "--packages"], named: "rpc")
-                func call(_ words: String..., as person: Person) throws -> String {
-                    let cache = "\(stage.directory)/cache-\(person.name)/cc"
-                    let variables = scene.realms.environment.merging(["KRB5CCNAME": "FILE:" + cache]) { $1 }
-                    return try stage.run(
-                        ["/usr/bin/env"] + variables.map { "\($0.key)=\($0.value)" }
-                            + [product("guise-test-grpc"), "call", port, "-"] + words, as: person
-                    ).output
+                func call(_ words: String..., as person: Person, at other: String? = nil) throws -> String {
+                    try scene.output(
+                        [product("guise-test-grpc"), "call", other ?? port, "-"] + words, as: person)
                 }
                 let (alice, hers) = (scene.alice, scene.hers)
                 let proof = ["--negotiate", "HTTP@rpc.a.test"]
@@ -404,18 +395,8 @@ struct KerberosTests {
                 // Who is not the service that was meant cannot say that it is.
                 let wrong = try scene.launch(
                     [product("guise-test-grpc"), "serve", "tcp", "--packages", "--unproved"], named: "wrong")
-                let unproved = try stage.run(
-                    ["/usr/bin/env"]
-                        + scene.realms.environment.merging([
-                            "KRB5CCNAME": "FILE:\(stage.directory)/cache-alice/cc"
-                        ]) { $1 }.map { "\($0.key)=\($0.value)" }
-                        + [
-                            product("guise-test-grpc"), "call", wrong, "-", "--negotiate",
-                            "HTTP@wrong.a.test",
-                            "Token", "",
-                        ], as: alice)
                 #expect(
-                    unproved.output
+                    try call("--negotiate", "HTTP@wrong.a.test", "Token", "", as: alice, at: wrong)
                         == "unauthenticated: the server did not prove that it is HTTP@wrong.a.test\n")
             }
         }

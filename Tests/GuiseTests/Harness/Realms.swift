@@ -140,12 +140,17 @@ final class Realms {
         return path
     }
 
+    /// What a person's programs are told, whether he was logged on or not.
+    func environment(of person: Person) -> [String: String] {
+        environment.merging(["KRB5CCNAME": "FILE:\(stage.directory)/cache-\(person.name)/cc"]) { $1 }
+    }
+
     /// Logs a person on at a KDC; returns what his programs are to be told.
     func log(
         _ person: Person, onAs principal: String, _ options: [String] = []
     ) throws -> [String: String] {
-        let cache = stage.folder("cache-\(person.name)", of: person, mode: 0o700) + "/cc"
-        let variables = environment.merging(["KRB5CCNAME": "FILE:" + cache]) { $1 }
+        stage.folder("cache-\(person.name)", of: person, mode: 0o700)
+        let variables = environment(of: person)
         let outcome = try stage.run(
             ["/usr/bin/env"] + variables.map { "\($0.key)=\($0.value)" }
                 + [
@@ -192,6 +197,12 @@ struct KerberosScene {
             throw HarnessError("no port")
         }
         return String(port)
+    }
+
+    /// Runs a program of a person's with the tickets that he has; returns what it prints.
+    func output(_ command: [String], as person: Person) throws -> String {
+        let variables = realms.environment(of: person).map { "\($0.key)=\($0.value)" }
+        return try stage.run(["/usr/bin/env"] + variables + command, as: person).output
     }
 
     /// A process of a person's that has tickets.
