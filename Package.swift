@@ -48,7 +48,12 @@ let fuzzers: [Target] =
             name: "fuzz-control", dependencies: ["CGuise", "GuiseDaemon", "GuiseProtocol"],
             path: "Fuzz/Control",
             exclude: ["Corpus"],
-            swiftSettings: strict)
+            swiftSettings: strict),
+        .executableTarget(
+            name: "fuzz-registry", dependencies: ["RegistryFiles", "RegistryHives", "RegistryModel"],
+            path: "Fuzz/Registry",
+            exclude: ["Corpus"],
+            swiftSettings: strict),
     ]
 
 let package = Package(
@@ -61,6 +66,9 @@ let package = Package(
         .library(name: "GuiseHummingbird", targets: ["GuiseHummingbird"]),
         .library(name: "GuiseKerberos", targets: ["GuiseKerberos"]),
         .library(name: "GuiseNIO", targets: ["GuiseNIO"]),
+        .library(name: "RegistryConfiguration", targets: ["RegistryConfiguration"]),
+        .library(name: "RegistryFiles", targets: ["RegistryFiles"]),
+        .library(name: "RegistryHives", targets: ["RegistryHives"]),
         // libguise.so, as scripts/install-c installs it: `guise` is the tool's name here.
         .library(name: "guise-c", type: .dynamic, targets: ["GuiseC"]),
         .executable(name: "guised", targets: ["guised"]),
@@ -68,7 +76,10 @@ let package = Package(
         .executable(name: "guise-pam", targets: ["guise-pam"]),
         .executable(name: "guise-gss", targets: ["guise-gss"]),
         .executable(name: "idn", targets: ["idn"]),
+        .executable(name: "reg", targets: ["reg"]),
         .executable(name: "sd", targets: ["sd"]),
+        .library(name: "Registry", targets: ["Registry"]),
+        .executable(name: "registryd", targets: ["registryd"]),
     ],
     // What an adapter needs is fetched and built only where its trait is enabled.
     traits: [
@@ -76,6 +87,10 @@ let package = Package(
         .trait(
             name: "Hummingbird", description: "GuiseHummingbird: an HTTP request acts as its client",
             enabledTraits: ["NIO"]),
+        .trait(name: "Hives", description: "RegistryHives: Windows hive files, by Debian's libhivex-dev"),
+        .trait(
+            name: "Configuration",
+            description: "RegistryConfiguration: swift-configuration reads from a key of the registry"),
         .trait(name: "GRPC", description: "GuiseGRPC: a gRPC call acts as its client"),
         .trait(name: "JWT", description: "the authority knows clients by signed tokens"),
         .trait(
@@ -87,6 +102,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
         .package(url: "https://github.com/apple/swift-asn1", from: "1.7.0"),
         .package(url: "https://github.com/apple/swift-certificates", from: "1.21.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
@@ -216,6 +232,49 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
+        .target(
+            name: "RegistryFiles", dependencies: ["RegistryModel"], swiftSettings: strict),
+        .testTarget(
+            name: "RegistryFilesTests", dependencies: ["RegistryFiles", "RegistryModel"], swiftSettings: strict),
+        .systemLibrary(name: "CHivex"),
+        .target(
+            name: "RegistryHives",
+            dependencies: [
+                "AccessControl", "RegistryModel",
+                .target(name: "CHivex", condition: .when(traits: ["Hives"])),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "RegistryHivesTests",
+            dependencies: ["AccessControl", "RegistryFiles", "RegistryHives", "RegistryModel"],
+            swiftSettings: strict),
+        .target(
+            name: "RegistryConfiguration",
+            dependencies: [
+                "Registry", "RegistryModel",
+                .product(
+                    name: "Configuration", package: "swift-configuration",
+                    condition: .when(traits: ["Configuration"])),
+            ],
+            // The protocol that it conforms to is built with it.
+            swiftSettings: strict + [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .testTarget(
+            name: "RegistryConfigurationTests",
+            dependencies: [
+                "Registry", "RegistryConfiguration", "RegistryModel",
+                .product(
+                    name: "Configuration", package: "swift-configuration",
+                    condition: .when(traits: ["Configuration"])),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "reg",
+            dependencies: [
+                "AccessControl", "Guise", "GuiseProtocol", "Registry", "RegistryFiles", "RegistryHives",
+                "RegistryModel",
+                "ToolSupport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
         .executableTarget(
             name: "guise-example-files", dependencies: ["Guise"], path: "Examples/FileService",
             swiftSettings: strict),
@@ -254,9 +313,45 @@ let package = Package(
             name: "ToolTests",
             dependencies: [
                 "AccessControl", "CGuise", "GuiseDaemon", "GuiseProtocol", "ToolSupport", "guise", "idn",
-                "sd",
+                "reg", "sd",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
+            swiftSettings: strict),
+        .target(name: "RegistryModel", dependencies: ["AccessControl"], swiftSettings: strict),
+        .target(
+            name: "RegistryProtocol",
+            dependencies: ["RegistryModel", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["registry.proto"],
+            swiftSettings: strict),
+        .target(
+            name: "Registry",
+            dependencies: [
+                "AccessControl", "Guise", "GuiseProtocol", "RegistryModel", "RegistryProtocol",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "RegistryDaemon",
+            dependencies: [
+                "AccessControl", "Guise", "RegistryModel", "RegistryProtocol",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "registryd",
+            dependencies: [
+                "Guise", "GuiseProtocol", "RegistryDaemon", "RegistryModel", "RegistryProtocol",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "RegistryTests", dependencies: ["Registry", "RegistryModel"], swiftSettings: strict),
+        .testTarget(
+            name: "RegistryModelTests", dependencies: ["AccessControl", "RegistryModel"], swiftSettings: strict),
+        .testTarget(
+            name: "RegistryDaemonTests",
+            dependencies: ["AccessControl", "RegistryDaemon", "RegistryModel", "RegistryProtocol"],
             swiftSettings: strict),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .target(name: "ProofMaker", path: "Tests/ProofMaker", swiftSettings: strict),
@@ -264,6 +359,7 @@ let package = Package(
             name: "guise-test-service",
             dependencies: [
                 "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseDDE", "GuiseKerberos", "GuiseProtocol",
+                "Registry", "RegistryModel", .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Tests/TestService", swiftSettings: strict),
         .executableTarget(
@@ -277,7 +373,7 @@ let package = Package(
                 "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseProtocol", "ProofMaker", "guise",
                 "guise-gss", "guised", "idn", "sd",
                 "guise-example-files", "guise-example-client", "guise-example-nio", "guise-example-web",
-                "guise-example-grpc", "guise-test-adapters", "guise-test-grpc", "guise-test-service",
+                "guise-example-grpc", "guise-test-adapters", "guise-test-grpc", "guise-test-service", "reg", "registryd",
             ],
             swiftSettings: strict),
     ] + fuzzers,

@@ -1,4 +1,4 @@
-import AccessControl
+package import AccessControl
 package import GuiseProtocol
 
 /// A SID with the name people use for it.
@@ -10,6 +10,9 @@ package struct NamedSID: Encodable, Equatable, CustomStringConvertible {
         sid = wire.sid
         name = wire.name.isEmpty ? nil : wire.name
     }
+
+    /// One without a name.
+    package init(_ sid: SID) { (self.sid, name) = (sid.description, nil) }
 
     /// `S-1-5-21-…-1013 (alice)`, or the SID alone.
     package var description: String { name.map { "\(sid) (\(visible($0)))" } ?? sid }

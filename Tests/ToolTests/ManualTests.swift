@@ -43,7 +43,7 @@ struct ManualTests {
             contentsOf: root.appendingPathComponent("Documentation/man/\(tool).1"), encoding: .utf8)
     }
 
-    @Test("name every command and every option", arguments: ["idn", "guise", "sd"])
+    @Test("name every command and every option", arguments: ["idn", "guise", "reg", "sd"])
     func complete(tool: String) throws {
         let manual = try manual(tool)
         let words = Set(manual.split { $0 == " " || $0 == "\n" })
@@ -53,7 +53,7 @@ struct ManualTests {
         #expect(wanted.filter { !words.contains(Substring($0)) } == [])
     }
 
-    @Test("complete every command", arguments: ["idn", "guise", "sd"], ["bash", "zsh", "fish"])
+    @Test("complete every command", arguments: ["idn", "guise", "reg", "sd"], ["bash", "zsh", "fish"])
     func completion(tool: String, shell: String) throws {
         let script = try runAlone(tool, ["--generate-completion-script", shell])
         #expect(script.status == 0)
@@ -62,7 +62,7 @@ struct ManualTests {
         }
     }
 
-    @Test("have examples in the help of every command", arguments: ["idn", "guise", "sd"])
+    @Test("have examples in the help of every command", arguments: ["idn", "guise", "reg", "sd"])
     func examples(tool: String) throws {
         for command in try commands(of: tool).dropFirst() where (command.subcommands ?? []).isEmpty {
             let parents = try path(to: command.commandName, in: tool)

@@ -107,6 +107,7 @@ extension TokenHandle {
             throw .authorityFailed("the authority's answer to adjusting a token makes no sense")
         }
         if level == nil { renew() }
+        EffectiveIdentity.noteAdjustment()
         return adjusted
     }
 
@@ -140,5 +141,6 @@ extension TokenHandle {
         request.token = held.number
         _ = try held.client.call(.setToken(request))
         if level == nil { renew() }
+        EffectiveIdentity.noteAdjustment()
     }
 }

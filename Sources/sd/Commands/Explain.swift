@@ -4,28 +4,6 @@ import Guise
 import GuiseProtocol
 import ToolSupport
 
-/// Who is asked about.
-struct SubjectOptions: ParsableArguments {
-    @Option(name: .customLong("as"), help: "An account, a Unix user or a SID; oneself if not said.")
-    var name: String?
-
-    func subject(_ authority: AuthorityClient) throws -> (token: Token, user: NamedSID) {
-        let view: WireTokenView
-        if let name {
-            guard case .token(let found) = try authority.call(.tokenFor(.with { $0.name = name })) else {
-                throw AuthorityClient.surprise
-            }
-            view = found
-        } else {
-            guard case .thread(let found) = try authority.call(.tokenOf(.init())) else {
-                throw AuthorityClient.surprise
-            }
-            view = found.token
-        }
-        return (try Token(view), NamedSID(view.user))
-    }
-}
-
 extension StoredDescriptor {
     /// What to tell before an answer, so that it is taken for no more than it is.
     func introduce(as user: NamedSID) {

@@ -19,6 +19,15 @@ struct StoredDescriptor {
     }
 }
 
+extension DescriptorView {
+    init(_ stored: StoredDescriptor, names authority: AuthorityClient) throws {
+        try self.init(
+            of: stored.descriptor, at: stored.wire.path, managed: stored.wire.managed, sddl: stored.wire.sddl,
+            names: authority
+        ) { AccessMask<FileKind>(rawValue: $0).words }
+    }
+}
+
 extension AuthorityClient {
     /// The descriptor of an object.
     func descriptor(at path: String, for intent: AccessIntent = []) throws -> StoredDescriptor {

@@ -1,11 +1,9 @@
-import AccessControl
-import Guise
-import GuiseProtocol
-import ToolSupport
+package import AccessControl
+package import Guise
 
 /// A descriptor as people read it.
-struct DescriptorView: Encodable {
-    struct Entry: Encodable {
+package struct DescriptorView: Encodable {
+    package struct Entry: Encodable {
         let list: String
         let type: String
         let trustee: NamedSID?
@@ -14,23 +12,27 @@ struct DescriptorView: Encodable {
     }
 
     let path: String
-    let managed: Bool
+    /// Of a file: whether this descriptor alone decides.
+    let managed: Bool?
     let sddl: String
     let owner: NamedSID?
     let group: NamedSID?
     let dacl: String
     let entries: [Entry]
 
-    init(_ stored: StoredDescriptor, names authority: AuthorityClient) throws {
-        let (wire, descriptor) = (stored.wire, stored.descriptor)
+    /// - Parameters:
+    ///   - authority: knows the names of who is in it; nil where none can be asked.
+    ///   - rights: the rights of an entry in words.
+    package init(
+        of descriptor: SecurityDescriptor, at path: String, managed: Bool? = nil, sddl: String,
+        names authority: AuthorityClient?, rights: (UInt32) -> String
+    ) throws {
         let aces = descriptor.dacl.aces.map { ("DACL", $0) } + descriptor.sacl.aces.map { ("SACL", $0) }
         let sids = [descriptor.owner, descriptor.group].compactMap(\.self) + aces.compactMap(\.1.sid)
-        let names = try authority.names(of: Set(sids.map(\.description)).sorted())
-        func named(_ sid: SID?) -> NamedSID? { sid.flatMap { names[$0.description] } }
+        let names = try authority?.names(of: Set(sids.map(\.description)).sorted()) ?? [:]
+        func named(_ sid: SID?) -> NamedSID? { sid.map { names[$0.description] ?? NamedSID($0) } }
 
-        path = wire.path
-        managed = wire.managed
-        sddl = wire.sddl
+        (self.path, self.managed, self.sddl) = (path, managed, sddl)
         owner = named(descriptor.owner)
         group = named(descriptor.group)
         dacl =
@@ -42,13 +44,15 @@ struct DescriptorView: Encodable {
         entries = aces.map { list, ace in
             Entry(
                 list: list, type: Self.name(of: ace.type), trustee: named(ace.sid),
-                rights: Self.rights(of: ace), flags: Self.names(of: ace.flags))
+                rights: Self.rights(of: ace, rights), flags: Self.names(of: ace.flags))
         }
     }
 
-    func show() {
+    package func show() {
         Tool.say("Path: \(visible(path))")
-        Tool.say("Decided by: \(managed ? "this descriptor alone" : "the kernel, and this descriptor")")
+        if let managed {
+            Tool.say("Decided by: \(managed ? "this descriptor alone" : "the kernel, and this descriptor")")
+        }
         Tool.say("SDDL: \(visible(sddl))")
         Tool.say("Owner: \(owner?.description ?? "none")")
         Tool.say("Group: \(group?.description ?? "none")")
@@ -77,8 +81,8 @@ struct DescriptorView: Encodable {
         }
     }
 
-    private static func rights(of ace: ACE) -> String {
-        guard ace.type == .mandatoryLabel else { return AccessMask<FileKind>(rawValue: ace.mask).words }
+    private static func rights(of ace: ACE, _ rights: (UInt32) -> String) -> String {
+        guard ace.type == .mandatoryLabel else { return rights(ace.mask) }
         let policy = MandatoryPolicy(rawValue: ace.mask)
         let names: [(MandatoryPolicy, String)] = [
             (.noWriteUp, "no write up"), (.noReadUp, "no read up"), (.noExecuteUp, "no execute up"),

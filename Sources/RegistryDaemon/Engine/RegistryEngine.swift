@@ -1,0 +1,278 @@
+import AccessControl
+import Glibc
+package import RegistryModel
+import Synchronization
+
+/// All keys of one registry: what is stored, what is in memory alone, and who waits for changes.
+///
+/// Reads take a lock for one look-up at a time. Commits go one after another, and hold up no reader while they are written.
+package final class RegistryEngine: Sendable {
+    /// How much one client's call may do.
+    package struct Limits: Sendable {
+        /// The largest value in bytes.
+        package var value = RegistryLimits.value
+        /// The most keys and values that one call or transaction changes.
+        package var changes = 10_000
+        /// The most bytes of values that one call or transaction writes.
+        package var changedBytes = 32 << 20
+        /// The most bytes of values that are kept in memory.
+        package var cachedBytes = 64 << 20
+        /// The most keys that are kept in memory.
+        package var cachedKeys = 2_000_000
+
+        package init() {}
+    }
+
+    struct Spot: Hashable {
+        let key: KeyID
+        let folded: [UInt8]
+    }
+
+    private struct Core {
+        var keys: RecentCache<KeyID, KeyRecord>
+        var children: RecentCache<Spot, KeyID>
+        var values: RecentCache<Spot, ValueRecord>
+    }
+
+    private struct Writing {
+        var sequence: UInt64 = 0
+        /// What was changed since the oldest open transaction began, oldest first.
+        var log: [(sequence: UInt64, places: Set<RegistryView.Place>)] = []
+        /// When the open transactions began.
+        var open: [UInt64: Int] = [:]
+    }
+
+    package let limits: Limits
+    let watches = Watches()
+    private let storage: any RegistryStorage
+    private let volatile = MemoryStorage()
+    private let core: Mutex<Core>
+    private let writing = Mutex(Writing())
+    private let lastID: Atomic<KeyID>
+    private let lastVolatileID = Atomic<KeyID>(0)
+
+    /// The hives' own keys.
+    package static let machine: KeyID = 1
+    package static let users: KeyID = 2
+
+    /// Takes over a storage, and makes the hives in it that are missing.
+    package init(_ storage: any RegistryStorage, limits: Limits = Limits()) throws(RegistryError) {
+        (self.storage, self.limits) = (storage, limits)
+        core = Mutex(
+            Core(
+                keys: RecentCache(limit: limits.cachedKeys), children: RecentCache(limit: limits.cachedKeys),
+                values: RecentCache(limit: limits.cachedBytes)))
+        lastID = Atomic(max(try storage.largestID(), Self.users))
+        var changes = RegistryChanges()
+        for (id, name) in [(Self.machine, "Machine"), (Self.users, "Users")] where try storage.key(id) == nil
+        {
+            changes.keys[id] = KeyRecord(
+                id: id, parent: 0, name: try RegistryKeyName(name), lastWrite: Self.now(),
+                descriptor: Self.hiveDescriptor.bytes)
+        }
+        if !changes.isEmpty { try storage.apply(changes) }
+    }
+
+    /// Of a hive's key: administrators and SYSTEM everything, everybody reads, as on Windows.
+    static let hiveDescriptor = SecurityDescriptor(
+        owner: .administrators, group: .system,
+        dacl: .present(
+            hiveList(
+                [(.system, .allAccess), (.administrators, .allAccess), (.everyone, .allRead)])),
+        control: .daclProtected)
+
+    /// Of a user's hive: the user, administrators and SYSTEM everything.
+    static func userDescriptor(_ user: SID) -> SecurityDescriptor {
+        SecurityDescriptor(
+            owner: user, group: .system,
+            dacl: .present(
+                hiveList([(.system, .allAccess), (.administrators, .allAccess), (user, .allAccess)])),
+            control: .daclProtected)
+    }
+
+    /// - Parameter holders: who may do what, with the keys below too.
+    private static func hiveList(_ holders: [(SID, RegistryAccess)]) -> ACL {
+        // Three entries are never too large for a list.
+        (try? ACL(holders.map { .allow($0.0, $0.1, flags: .containerInherit) })) ?? .empty
+    }
+
+    /// 100 ns since 1601.
+    static func now() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(time.tv_sec + 11_644_473_600) * 10_000_000 + UInt64(time.tv_nsec / 100)
+    }
+
+    func newID(volatile: Bool) -> KeyID {
+        volatile
+            ? -lastVolatileID.add(1, ordering: .relaxed).newValue : lastID.add(1, ordering: .relaxed).newValue
+    }
+
+    // MARK: What is committed
+
+    func key(_ id: KeyID) throws(RegistryError) -> KeyRecord? {
+        if id < 0 { return volatile.key(id) }
+        return try core.withLock { core throws(RegistryError) in
+            if let known = core.keys.value(id) { return known }
+            guard let record = try storage.key(id) else { return nil }
+            core.keys.insert(record, for: id)
+            return record
+        }
+    }
+
+    func child(of parent: KeyID, named name: RegistryKeyName) throws(RegistryError) -> KeyRecord? {
+        if let found = volatile.child(of: parent, named: name.folded) { return found }
+        guard parent >= 0 else { return nil }
+        let spot = Spot(key: parent, folded: name.folded)
+        return try core.withLock { core throws(RegistryError) in
+            if let id = core.children.value(spot), let known = core.keys.value(id) { return known }
+            guard let record = try storage.child(of: parent, named: name.folded) else { return nil }
+            core.keys.insert(record, for: record.id)
+            core.children.insert(record.id, for: spot)
+            return record
+        }
+    }
+
+    func children(
+        of parent: KeyID, after folded: [UInt8]?, limit: Int
+    ) throws(RegistryError) -> [KeyRecord] {
+        let inMemory = volatile.children(of: parent, after: folded, limit: limit)
+        guard parent >= 0 else { return inMemory }
+        let stored = try core.withLock { core throws(RegistryError) in
+            try storage.children(of: parent, after: folded, limit: limit)
+        }
+        guard !inMemory.isEmpty else { return stored }
+        return Array((stored + inMemory).sorted { $0.name < $1.name }.prefix(limit))
+    }
+
+    func value(of key: KeyID, named name: RegistryValueName) throws(RegistryError) -> ValueRecord? {
+        if key < 0 { return volatile.value(of: key, named: name.folded) }
+        let spot = Spot(key: key, folded: name.folded)
+        return try core.withLock { core throws(RegistryError) in
+            if let known = core.values.value(spot, weight: { $0.weight }) { return known }
+            guard let record = try storage.value(of: key, named: name.folded) else { return nil }
+            core.values.insert(record, for: spot, weight: record.weight)
+            return record
+        }
+    }
+
+    func values(
+        of key: KeyID, after folded: [UInt8]?, limit: Int, bytes: Int
+    ) throws(RegistryError) -> [ValueRecord] {
+        if key < 0 { return volatile.values(of: key, after: folded, limit: limit, bytes: bytes) }
+        return try core.withLock { _ throws(RegistryError) in
+            try storage.values(of: key, after: folded, limit: limit, bytes: bytes)
+        }
+    }
+
+    // MARK: Changing
+
+    /// Does something that changes keys, all of it or nothing. Durable when it returns.
+    func change<Result>(
+        _ body: (RegistryView) throws(RegistryError) -> Result
+    ) throws(RegistryError) -> Result {
+        try writing.withLock { writing throws(RegistryError) in
+            let view = RegistryView(self, isTracking: false)
+            let result = try body(view)
+            try commit(view, &writing)
+            return result
+        }
+    }
+
+    /// Begins a transaction: what it does others see when it is committed.
+    ///
+    /// - Parameter isLarge: for somebody who may restore: it may change a hundred times as much.
+    func begin(isLarge: Bool = false) -> RegistryView {
+        writing.withLock { writing in
+            writing.open[writing.sequence, default: 0] += 1
+            return RegistryView(self, isTracking: true, isLarge: isLarge, begun: writing.sequence)
+        }
+    }
+
+    /// Ends a transaction.
+    ///
+    /// - Throws: ``RegistryError/conflict(_:)`` when somebody else changed what it read or changes. It has ended then, too.
+    func commit(_ view: RegistryView) throws(RegistryError) {
+        try writing.withLock { writing throws(RegistryError) in
+            defer { Self.end(view, &writing) }
+            for entry in writing.log where entry.sequence > view.begun {
+                guard view.touched.isDisjoint(with: entry.places) else {
+                    throw .conflict(
+                        "somebody else has changed what this transaction read or changes; begin it anew")
+                }
+            }
+            try commit(view, &writing)
+        }
+    }
+
+    /// Ends a transaction and forgets what it did.
+    func rollBack(_ view: RegistryView) { writing.withLock { Self.end(view, &$0) } }
+
+    private static func end(_ view: RegistryView, _ writing: inout Writing) {
+        guard let count = writing.open[view.begun] else { return }
+        writing.open[view.begun] = count == 1 ? nil : count - 1
+        let oldest = writing.open.keys.min() ?? .max
+        writing.log.removeAll { $0.sequence <= oldest }
+    }
+
+    private func commit(_ view: RegistryView, _ writing: inout Writing) throws(RegistryError) {
+        guard !view.changes.isEmpty else { return }
+        let events = try view.events()
+        let places = view.places()
+        var (stored, inMemory) = (RegistryChanges(), RegistryChanges())
+        for (id, record) in view.changes.keys {
+            if id < 0 { inMemory.keys[id] = .some(record) } else { stored.keys[id] = .some(record) }
+        }
+        for (id, values) in view.changes.values {
+            if id < 0 { inMemory.values[id] = values } else { stored.values[id] = values }
+        }
+        if !stored.isEmpty { try storage.apply(stored) }
+        publish(stored, inMemory, view)
+        writing.sequence += 1
+        if !writing.open.isEmpty { writing.log.append((writing.sequence, places)) }
+        watches.tell(events)
+    }
+
+    private func publish(_ stored: RegistryChanges, _ inMemory: RegistryChanges, _ view: RegistryView) {
+        core.withLock { core in
+            for (id, record) in stored.keys {
+                if let old = view.replaced[id] {
+                    core.children.remove(Spot(key: old.parent, folded: old.name.folded))
+                }
+                if record == nil { core.keys.remove(id) }
+            }
+            for (id, record) in stored.keys {
+                guard let record else { continue }
+                core.keys.insert(record, for: id)
+                core.children.insert(id, for: Spot(key: record.parent, folded: record.name.folded))
+            }
+            for (id, values) in stored.values {
+                for (folded, value) in values {
+                    let spot = Spot(key: id, folded: folded)
+                    if let value {
+                        core.values.insert(value, for: spot, weight: value.weight)
+                    } else {
+                        core.values.remove(spot)
+                    }
+                }
+            }
+            volatile.apply(inMemory)
+        }
+    }
+
+    // MARK: Care
+
+    /// Makes durable what is not yet.
+    package func flush() throws(RegistryError) { try storage.flush() }
+
+    /// Writes a copy of what is stored, while it is in use.
+    package func backup(to path: String) throws(RegistryError) { try storage.backup(to: path) }
+
+    /// What is wrong with what is stored; nothing if all is well.
+    package func complaints() throws(RegistryError) -> [String] { try storage.complaints() }
+}
+
+extension ValueRecord {
+    /// About how much memory it takes.
+    var weight: Int { 160 + 2 * name.folded.count + bytes.count }
+}

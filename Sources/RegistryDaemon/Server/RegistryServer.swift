@@ -1,0 +1,154 @@
+import AccessControl
+import Foundation
+package import Guise
+import RegistryModel
+import RegistryProtocol
+import Synchronization
+
+/// Answers clients over a socket, each on a thread of its own, and each as whom the authority says it is.
+package final class RegistryServer: Sendable {
+    /// How many clients there may be.
+    package struct Limits: Sendable {
+        /// Connections of one user.
+        package var connectionsOfUser = 256
+        /// All connections.
+        package var connections = 2048
+        /// How long a client may leave answers unread, in seconds.
+        package var patience = 5
+        /// What one connection may hold.
+        package var session = RegistrySession.Limits()
+
+        package init() {}
+    }
+
+    private struct State {
+        var count = 0
+        var byUser: [SID: Int] = [:]
+    }
+
+    private let engine: RegistryEngine
+    private let limits: Limits
+    private let state = Mutex(State())
+
+    package init(_ engine: RegistryEngine, limits: Limits = Limits()) {
+        (self.engine, self.limits) = (engine, limits)
+    }
+
+    /// Accepts clients until the listener fails.
+    ///
+    /// - Throws: why it failed; without the authority nobody is served.
+    package func run(on listener: Listener) throws(GuiseError) {
+        while true {
+            let connection: Connection
+            do throws(GuiseError) { connection = try listener.accept() } catch {
+                switch error {
+                case .peerGone, .accessDenied, .notAServerConnection, .limitReached: continue
+                // Out of descriptors for now: those who are there go on.
+                case .system(_, EMFILE), .system(_, ENFILE), .system(_, ENOMEM), .system(_, ENOBUFS):
+                    usleep(50_000)
+                    continue
+                default: throw error
+                }
+            }
+            let isTaken = state.withLock { state in
+                guard state.count < limits.connections else { return false }
+                state.count += 1
+                return true
+            }
+            guard isTaken else {
+                // Whoever is told has sent nothing yet, and need not be waited for.
+                Self.refuse(connection, .limitReached("the registry has too many clients; try again"))
+                continue
+            }
+            let thread = Thread { [self] in
+                serve(connection)
+                state.withLock { $0.count -= 1 }
+            }
+            // Trees are walked 512 keys deep.
+            thread.stackSize = 2 << 20
+            thread.start()
+        }
+    }
+
+    /// Tells why there are no answers, in place of the first one.
+    private static func refuse(_ connection: Connection, _ error: RegistryError) {
+        let answer = WireRegistryAnswer.with { $0.refused = WireRegistryRefusal(error) }
+        try? RegistryFrames.send(answer, on: connection.fileDescriptor.rawValue)
+    }
+
+    private func serve(_ connection: Connection) {
+        let socket = connection.fileDescriptor.rawValue
+        var limit = timeval(tv_sec: limits.patience, tv_usec: 0)
+        setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        do throws(RegistryError) {
+            let identity = try ClientIdentity(connection)
+            let user = identity.token.user
+            try enter(user)
+            defer { leave(user) }
+            converse(connection, identity)
+        } catch { Self.refuse(connection, error) }
+    }
+
+    private func enter(_ user: SID) throws(RegistryError) {
+        let isWithin = state.withLock { state in
+            guard state.byUser[user, default: 0] < limits.connectionsOfUser else { return false }
+            state.byUser[user, default: 0] += 1
+            return true
+        }
+        guard isWithin else {
+            throw .limitReached(
+                "\(user) has \(limits.connectionsOfUser) connections to the registry; end some of those programs"
+            )
+        }
+    }
+
+    private func leave(_ user: SID) {
+        state.withLock { state in
+            let left = state.byUser[user, default: 1] - 1
+            state.byUser[user] = left == 0 ? nil : left
+        }
+    }
+
+    private func converse(_ connection: Connection, _ identity: ClientIdentity) {
+        let socket = connection.fileDescriptor.rawValue
+        // Answers and events come from two threads.
+        let sending = Sending()
+        let events = EventQueue { watch, kinds in
+            let event = WireRegistryAnswer.with {
+                $0.event.watch = watch
+                $0.event.kinds = kinds.rawValue
+            }
+            // The socket lives at least as long: the connection is held here.
+            return sending.send(event, on: connection)
+        }
+        defer { events.end() }
+        let session = RegistrySession(engine, limits: limits.session)
+        defer { session.end() }
+        let requests = RegistryRequests(
+            session, caller: { identity.caller }, tell: { events.add($0, $1) },
+            settle: { events.settle($0, isOver: $1) })
+        let frames = RegistryFrames(socket)
+        while let request = try? frames.receive(WireRegistryRequest.self) {
+            guard let answer = requests.answer(request) else { continue }
+            guard sending.send(answer, on: connection) else { return }
+        }
+    }
+
+    /// Has messages go out whole.
+    private final class Sending: Sendable {
+        private let lock = Mutex(())
+
+        func send(_ answer: WireRegistryAnswer, on connection: Connection) -> Bool {
+            lock.withLock { _ in
+                do throws(RegistryFrames.Failure) {
+                    try RegistryFrames.send(answer, on: connection.fileDescriptor.rawValue)
+                    return true
+                } catch {
+                    // Half a message may have gone out: there is no going on.
+                    shutdown(connection.fileDescriptor.rawValue, Int32(SHUT_RDWR))
+                    return false
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+import Foundation
+import GRDB
+package import RegistryModel
+
+/// Keys and values in an SQLite database.
+package final class DatabaseStorage: RegistryStorage {
+    private let path: String
+    private let writer: DatabaseQueue
+    private let reader: DatabaseQueue
+
+    /// Opens the database, making it when there is none.
+    ///
+    /// - Throws: ``RegistryError/damaged(_:)`` for what is no database of ours, ``RegistryError/storageFailed(_:)``.
+    package init(path: String, durability: DatabaseFile.Durability = .full) throws(RegistryError) {
+        self.path = path
+        writer = try DatabaseFile.open(path, durability)
+        do {
+            reader = try DatabaseQueue(
+                path: path, configuration: DatabaseFile.configuration(durability, isReader: true))
+        } catch { throw DatabaseFile.explain(error, path) }
+    }
+
+    private func read<Result>(_ body: (Database) throws -> Result) throws(RegistryError) -> Result {
+        do { return try reader.unsafeRead(body) } catch { throw DatabaseFile.explain(error, path) }
+    }
+
+    package func largestID() throws(RegistryError) -> KeyID {
+        try read { try KeyID.fetchOne($0, sql: "SELECT max(id) FROM key") ?? 0 }
+    }
+
+    // MARK: Reading
+
+    private static let columns = """
+        SELECT key.id, parent, name, class, written, flags, security.bytes
+        FROM key JOIN security ON security.id = key.security
+        """
+
+    private func key(_ row: Row) throws -> KeyRecord {
+        let flags: Int64 = row[5]
+        return KeyRecord(
+            id: row[0], parent: row[1], name: try RegistryKeyName(row[2]), className: row[3],
+            lastWrite: UInt64(bitPattern: row[4]), isLink: flags & 1 != 0, descriptor: bytes(row, 6))
+    }
+
+    private func bytes(_ row: Row, _ column: Int) -> [UInt8] {
+        // An empty BLOB comes as nil.
+        (try? row.withUnsafeData(atIndex: column) { $0.map { Array($0) } ?? [] }) ?? []
+    }
+
+    private func value(_ row: Row) throws -> ValueRecord {
+        ValueRecord(
+            name: try RegistryValueName(row[0]), type: RegistryValueType(rawValue: row[1]),
+            bytes: bytes(row, 2))
+    }
+
+    package func key(_ id: KeyID) throws(RegistryError) -> KeyRecord? {
+        try read { database in
+            let statement = try database.cachedStatement(sql: Self.columns + " WHERE key.id = ?")
+            return try Row.fetchOne(statement, arguments: [id]).map(key)
+        }
+    }
+
+    package func child(of parent: KeyID, named folded: [UInt8]) throws(RegistryError) -> KeyRecord? {
+        try read { database in
+            let statement = try database.cachedStatement(
+                sql: Self.columns + " WHERE parent = ? AND folded = ?")
+            return try Row.fetchOne(statement, arguments: [parent, Blob(folded)]).map(key)
+        }
+    }
+
+    package func children(
+        of parent: KeyID, after folded: [UInt8]?, limit: Int
+    ) throws(RegistryError) -> [KeyRecord] {
+        try read { database in
+            let statement = try database.cachedStatement(
+                sql: Self.columns + " WHERE parent = ? AND folded > ? ORDER BY folded LIMIT ?")
+            return try Row.fetchAll(statement, arguments: [parent, Blob(folded ?? []), limit]).map(key)
+        }
+    }
+
+    package func value(of key: KeyID, named folded: [UInt8]) throws(RegistryError) -> ValueRecord? {
+        try read { database in
+            let statement = try database.cachedStatement(
+                sql: "SELECT name, type, data FROM value WHERE key = ? AND folded = ?")
+            return try Row.fetchOne(statement, arguments: [key, Blob(folded)]).map(value)
+        }
+    }
+
+    package func values(
+        of key: KeyID, after folded: [UInt8]?, limit: Int, bytes: Int
+    ) throws(RegistryError) -> [ValueRecord] {
+        try read { database in
+            // The default value has the empty name, so that nothing comes before it.
+            let statement = try database.cachedStatement(
+                sql:
+                    "SELECT name, type, data FROM value WHERE key = ? AND folded \(folded == nil ? ">=" : ">") ?"
+                    + " ORDER BY folded LIMIT ?")
+            let rows = try Row.fetchCursor(statement, arguments: [key, Blob(folded ?? []), limit])
+            var (out, size): ([ValueRecord], Int) = ([], 0)
+            while size < bytes, let row = try rows.next() {
+                out.append(try value(row))
+                size += out[out.count - 1].size
+            }
+            return out
+        }
+    }
+
+    // MARK: Writing
+
+    package func apply(_ changes: RegistryChanges) throws(RegistryError) {
+        do {
+            try writer.write { database in
+                var replaced: Set<Int64> = []
+                for (id, record) in changes.keys.sorted(by: { $0.key < $1.key }) {
+                    try release(id, for: record, &replaced, database)
+                }
+                for record in changes.keys.values.compactMap({ $0 }).sorted(by: { $0.id < $1.id }) {
+                    try put(record, database)
+                }
+                for (id, values) in changes.values where changes.keys[id] != .some(nil) {
+                    for (name, value) in values { try put(value, name, of: id, database) }
+                }
+                for id in replaced {
+                    try database.cachedStatement(
+                        sql:
+                            "DELETE FROM security WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM key WHERE security = ?1)"
+                    ).execute(arguments: [id])
+                }
+            }
+        } catch { throw DatabaseFile.explain(error, path) }
+    }
+
+    /// Removes a key, or gives a name free that it has no more: another may take it in the same commit.
+    private func release(
+        _ id: KeyID, for record: KeyRecord?, _ replaced: inout Set<Int64>, _ database: Database
+    ) throws {
+        let found = try database.cachedStatement(sql: "SELECT security, folded FROM key WHERE id = ?")
+        guard let old = try Row.fetchOne(found, arguments: [id]) else { return }
+        replaced.insert(old[0])
+        guard record.map({ $0.name.folded != bytes(old, 1) }) ?? true else { return }
+        let statement = try database.cachedStatement(
+            sql: record == nil
+                ? "DELETE FROM key WHERE id = ?"
+                : "UPDATE key SET folded = CAST(x'00' || CAST(id AS TEXT) AS BLOB) WHERE id = ?")
+        try statement.execute(arguments: [id])
+    }
+
+    private func put(_ record: KeyRecord, _ database: Database) throws {
+        try database.cachedStatement(sql: "INSERT INTO security (bytes) VALUES (?) ON CONFLICT DO NOTHING")
+            .execute(arguments: [Blob(record.descriptor)])
+        try database.cachedStatement(
+            sql: """
+                INSERT INTO key (id, parent, folded, name, class, written, flags, security)
+                VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT id FROM security WHERE bytes = ?))
+                ON CONFLICT (id) DO UPDATE SET folded = excluded.folded, name = excluded.name,
+                    class = excluded.class, written = excluded.written, flags = excluded.flags,
+                    security = excluded.security
+                """
+        ).execute(arguments: [
+            record.id, record.parent, Blob(record.name.folded), record.name.text, record.className,
+            Int64(bitPattern: record.lastWrite), record.isLink ? 1 : 0, Blob(record.descriptor),
+        ])
+    }
+
+    private func put(
+        _ value: ValueRecord?, _ folded: [UInt8], of key: KeyID, _ database: Database
+    ) throws {
+        guard let value else {
+            return try database.cachedStatement(sql: "DELETE FROM value WHERE key = ? AND folded = ?")
+                .execute(arguments: [key, Blob(folded)])
+        }
+        try database.cachedStatement(
+            sql: """
+                INSERT INTO value (key, folded, name, type, data) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT (key, folded) DO UPDATE SET name = excluded.name, type = excluded.type,
+                    data = excluded.data
+                """
+        ).execute(arguments: [
+            key, Blob(folded), value.name.text, Int64(value.type.rawValue), Blob(value.bytes),
+        ])
+    }
+
+    // MARK: Care
+
+    package func backup(to path: String) throws(RegistryError) {
+        do {
+            // A connection of its own: whoever reads or writes meanwhile does not wait.
+            let source = try DatabaseQueue(
+                path: self.path, configuration: DatabaseFile.configuration(.full, isReader: true))
+            let copy = try DatabaseQueue(path: path)
+            try source.backup(to: copy)
+            try copy.close()
+            try source.close()
+        } catch { throw DatabaseFile.explain(error, path) }
+    }
+
+    package func complaints() throws(RegistryError) -> [String] {
+        do {
+            let checker = try DatabaseQueue(
+                path: path, configuration: DatabaseFile.configuration(.full, isReader: true))
+            return try checker.read { database in
+                var found = try String.fetchAll(database, sql: "PRAGMA integrity_check(100)")
+                if found == ["ok"] { found = [] }
+                for row in try Row.fetchAll(database, sql: "PRAGMA foreign_key_check") {
+                    found.append("a row of table \(row[0] as String) refers to one that is not there")
+                }
+                for id in try Int64.fetchAll(
+                    database,
+                    sql: """
+                        SELECT id FROM key WHERE parent <> 0 AND parent NOT IN (SELECT id FROM key) LIMIT 100
+                        """)
+                { found.append("key \(id) is below a key that is not there") }
+                return found
+            }
+        } catch { throw DatabaseFile.explain(error, path) }
+    }
+
+    /// How many descriptors are stored.
+    func descriptorCount() throws(RegistryError) -> Int {
+        try read { try Int.fetchOne($0, sql: "SELECT count(*) FROM security") ?? 0 }
+    }
+
+    package func flush() throws(RegistryError) {
+        do { _ = try writer.writeWithoutTransaction { try $0.checkpoint(.passive) } } catch {
+            throw DatabaseFile.explain(error, path)
+        }
+    }
+}
+
+/// Bytes as SQLite stores them. An empty list is an empty BLOB, not NULL.
+private struct Blob: DatabaseValueConvertible, StatementBinding {
+    let bytes: [UInt8]
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    var databaseValue: DatabaseValue { Data(bytes).databaseValue }
+
+    static func fromDatabaseValue(_ value: DatabaseValue) -> Blob? {
+        Data.fromDatabaseValue(value).map { Blob(Array($0)) }
+    }
+
+    func bind(to statement: SQLiteStatement, at index: CInt) -> CInt {
+        databaseValue.bind(to: statement, at: index)
+    }
+}

@@ -1,0 +1,86 @@
+import Glibc
+package import SwiftProtobuf
+
+/// One end of a connection to the registry: messages, each after its length.
+///
+/// Reading and writing are for one thread at a time each.
+package final class RegistryFrames {
+    /// The largest message in bytes. A longer one ends the connection.
+    package static let largest = 8 << 20
+    /// The registry's socket in its directory of the runtime directory.
+    package static let socketName = "registry/registry.sock"
+
+    /// Why no message was sent or received.
+    package enum Failure: Error {
+        /// The other side has left, or reads nothing for too long.
+        case closed
+        /// What came is no message, or what is to be sent is too long for one.
+        case malformed
+    }
+
+    private let socket: Int32
+    private var buffer = [UInt8](repeating: 0, count: 16_384)
+    private var start = 0
+    private var end = 0
+
+    /// - Parameter socket: a connected stream socket, which stays the caller's.
+    package init(_ socket: Int32) { self.socket = socket }
+
+    /// Waits for a message.
+    package func receive<Message: SwiftProtobuf.Message>(
+        _ type: Message.Type = Message.self
+    ) throws(Failure) -> Message {
+        try fill(4)
+        let size = (0..<4).reduce(0) { $0 | Int(buffer[start + $1]) << (8 * $1) }
+        guard size <= Self.largest else { throw .malformed }
+        start += 4
+        try fill(size)
+        defer {
+            start += size
+            if start == end { (start, end) = (0, 0) }
+            // What one large message took is not kept.
+            if buffer.count > 1 << 20, end == 0 { buffer = [UInt8](repeating: 0, count: 16_384) }
+        }
+        do {
+            return try Message(serializedBytes: Array(buffer[start..<start + size]))
+        } catch { throw .malformed }
+    }
+
+    /// Reads until so many bytes are there. Room is made as they come, not as their sender promises.
+    private func fill(_ count: Int) throws(Failure) {
+        while end - start < count {
+            if start > 0, buffer.count - start < count {
+                buffer.removeSubrange(..<start)
+                (start, end) = (0, end - start)
+            }
+            if end == buffer.count {
+                buffer.append(contentsOf: repeatElement(0, count: min(max(buffer.count, 16_384), 1 << 20)))
+            }
+            let (from, room) = (end, buffer.count - end)
+            let received = buffer.withUnsafeMutableBytes { recv(socket, $0.baseAddress! + from, room, 0) }
+            if received < 0, errno == EINTR { continue }
+            guard received > 0 else { throw .closed }
+            end += received
+        }
+    }
+
+    /// Sends a message.
+    package static func send(_ message: some SwiftProtobuf.Message, on socket: Int32) throws(Failure) {
+        let body: [UInt8]
+        do { body = try message.serializedBytes() } catch { throw .malformed }
+        guard body.count <= largest else { throw .malformed }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(4 + body.count)
+        for shift in 0..<4 { bytes.append(UInt8(truncatingIfNeeded: body.count >> (8 * shift))) }
+        bytes += body
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(socket, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw .closed }
+            sent += count
+        }
+    }
+}

@@ -1,0 +1,33 @@
+import Foundation
+
+/// A registry that runs on a stage.
+final class RegistryService {
+    let account: Person
+    private let stage: Stage
+    private let state: String
+    private(set) var process: ChildProcess
+
+    init(_ stage: Stage, privileges: [String] = []) throws {
+        self.stage = stage
+        account = try stage.service("registry", privileges: privileges)
+        state = stage.folder("registry-state", of: account, mode: 0o700)
+        stage.folder("runtime/registry", of: account)
+        process = try Self.start(stage, account, state)
+    }
+
+    private static func start(_ stage: Stage, _ account: Person, _ state: String) throws -> ChildProcess {
+        unlink(stage.directory + "/registryd.log")
+        return try stage.launch([product("registryd"), "--state", state], as: account, name: "registryd")
+    }
+
+    /// Ends it as a crash would, and starts it anew.
+    func crash() throws {
+        process.end()
+        process = try Self.start(stage, account, state)
+    }
+
+    /// Runs registryd on its database, with other options.
+    func care(_ options: String...) throws -> Stage.Outcome {
+        try stage.run([product("registryd"), "--state", state] + options)
+    }
+}
