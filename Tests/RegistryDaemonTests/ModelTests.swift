@@ -79,7 +79,7 @@ private struct Model: Equatable {
             let storage = try DatabaseStorage(path: folder.path + "/registry.db", durability: .process)
             var limits = RegistryEngine.Limits()
             // Small, so that much is forgotten and read again.
-            (limits.cachedKeys, limits.cachedBytes) = (16, 4096)
+            limits.cachedBytes = 8192
             return RegistrySession(try RegistryEngine(storage, limits: limits))
         }
 

@@ -1,35 +1,56 @@
-/// What was looked at lately, up to a size: in two generations, of which the older is forgotten when the younger is full.
+/// What was looked at lately, up to a size: what was not asked for since the hand last passed goes first.
 struct RecentCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
-    private var young: [Key: Value] = [:]
-    private var old: [Key: Value] = [:]
+    private struct Entry {
+        let key: Key
+        var value: Value
+        var weight: Int
+        var isAskedFor = false
+    }
+
+    private var places: [Key: Int] = [:]
+    private var entries: [Entry?] = []
+    private var free: [Int] = []
+    private var hand = 0
     private var size = 0
     private let limit: Int
 
-    /// - Parameter limit: the most that both generations weigh.
-    init(limit: Int) { self.limit = limit / 2 }
+    /// - Parameter limit: the most that all of it weighs.
+    init(limit: Int) { self.limit = limit }
 
     /// What is known of a key; it stays known for longer.
-    mutating func value(_ key: Key, weight: (Value) -> Int = { _ in 1 }) -> Value? {
-        if let value = young[key] { return value }
-        guard let value = old[key] else { return nil }
-        insert(value, for: key, weight: weight(value))
-        return value
+    mutating func value(_ key: Key) -> Value? {
+        guard let place = places[key] else { return nil }
+        entries[place]?.isAskedFor = true
+        return entries[place]?.value
     }
 
-    mutating func insert(_ value: Value, for key: Key, weight: Int = 1) {
-        if size + weight > limit {
-            old = young
-            young = [:]
-            size = 0
-        }
+    mutating func insert(_ value: Value, for key: Key, weight: Int) {
+        remove(key)
         // What weighs too much would throw all else out.
-        guard weight <= limit else { return remove(key) }
-        young[key] = value
+        guard weight <= limit else { return }
+        while size + weight > limit { pass() }
+        let entry = Entry(key: key, value: value, weight: weight)
+        if let place = free.popLast() {
+            entries[place] = entry
+            places[key] = place
+        } else {
+            places[key] = entries.count
+            entries.append(entry)
+        }
         size += weight
     }
 
     mutating func remove(_ key: Key) {
-        young[key] = nil
-        old[key] = nil
+        guard let place = places.removeValue(forKey: key) else { return }
+        size -= entries[place]?.weight ?? 0
+        entries[place] = nil
+        free.append(place)
+    }
+
+    /// Has the hand pass one entry, which goes unless somebody asked for it.
+    private mutating func pass() {
+        hand = hand + 1 < entries.count ? hand + 1 : 0
+        guard let entry = entries[hand] else { return }
+        if entry.isAskedFor { entries[hand]?.isAskedFor = false } else { remove(entry.key) }
     }
 }

@@ -5,7 +5,8 @@ import Synchronization
 
 /// All keys of one registry: what is stored, what is in memory alone, and who waits for changes.
 ///
-/// Reads take a lock for one look-up at a time. Commits go one after another, and hold up no reader while they are written.
+/// Reads take a lock for a look-up in memory, and none while they wait for storage. Commits go one after another, and hold up
+/// no reader while they are written.
 package final class RegistryEngine: Sendable {
     /// How much one client's call may do.
     package struct Limits: Sendable {
@@ -15,10 +16,8 @@ package final class RegistryEngine: Sendable {
         package var changes = 10_000
         /// The most bytes of values that one call or transaction writes.
         package var changedBytes = 32 << 20
-        /// The most bytes of values that are kept in memory.
-        package var cachedBytes = 64 << 20
-        /// The most keys that are kept in memory.
-        package var cachedKeys = 2_000_000
+        /// About how many bytes of keys and values that were looked at are kept in memory.
+        package var cachedBytes = 512 << 20
 
         package init() {}
     }
@@ -26,12 +25,29 @@ package final class RegistryEngine: Sendable {
     struct Spot: Hashable {
         let key: KeyID
         let folded: [UInt8]
+
+        /// About how much memory it takes, with what it leads to.
+        var weight: Int { 64 }
     }
 
+    /// What was looked at lately. What storage says is taken in only if nothing was committed meanwhile (`commits`).
     private struct Core {
+        var commits: UInt64 = 0
         var keys: RecentCache<KeyID, KeyRecord>
         var children: RecentCache<Spot, KeyID>
         var values: RecentCache<Spot, ValueRecord>
+
+        init(bytes: Int) {
+            keys = RecentCache(limit: bytes / 2)
+            children = RecentCache(limit: bytes / 8)
+            values = RecentCache(limit: bytes * 3 / 8)
+        }
+
+        mutating func insert(_ record: KeyRecord) {
+            keys.insert(record, for: record.id, weight: record.weight)
+            let spot = Spot(key: record.parent, folded: record.name.folded)
+            children.insert(record.id, for: spot, weight: spot.weight)
+        }
     }
 
     private struct Writing {
@@ -46,7 +62,7 @@ package final class RegistryEngine: Sendable {
     let watches = Watches()
     private let storage: any RegistryStorage
     private let volatile = MemoryStorage()
-    private let core: Mutex<Core>
+    private let core: Guarded<Core>
     private let writing = Mutex(Writing())
     private let lastID: Atomic<KeyID>
     private let lastVolatileID = Atomic<KeyID>(0)
@@ -58,10 +74,7 @@ package final class RegistryEngine: Sendable {
     /// Takes over a storage, and makes the hives in it that are missing.
     package init(_ storage: any RegistryStorage, limits: Limits = Limits()) throws(RegistryError) {
         (self.storage, self.limits) = (storage, limits)
-        core = Mutex(
-            Core(
-                keys: RecentCache(limit: limits.cachedKeys), children: RecentCache(limit: limits.cachedKeys),
-                values: RecentCache(limit: limits.cachedBytes)))
+        core = Guarded(Core(bytes: limits.cachedBytes))
         lastID = Atomic(max(try storage.largestID(), Self.users))
         var changes = RegistryChanges()
         for (id, name) in [(Self.machine, "Machine"), (Self.users, "Users")] where try storage.key(id) == nil
@@ -110,13 +123,24 @@ package final class RegistryEngine: Sendable {
 
     // MARK: What is committed
 
+    /// What is in memory, else what is stored, which is in memory from then on.
+    private func known<Record>(
+        _ inMemory: (inout Core) -> Record?, stored: () throws(RegistryError) -> Record?,
+        insert: (inout Core, Record) -> Void
+    ) throws(RegistryError) -> Record? {
+        let (known, commits) = core.withLock { (inMemory(&$0), $0.commits) }
+        if let known { return known }
+        guard let record = try stored() else { return nil }
+        core.withLock { if $0.commits == commits { insert(&$0, record) } }
+        return record
+    }
+
     func key(_ id: KeyID) throws(RegistryError) -> KeyRecord? {
         if id < 0 { return volatile.key(id) }
-        return try core.withLock { core throws(RegistryError) in
-            if let known = core.keys.value(id) { return known }
-            guard let record = try storage.key(id) else { return nil }
-            core.keys.insert(record, for: id)
-            return record
+        return try known({ $0.keys.value(id) }) { () throws(RegistryError) in
+            try storage.key(id)
+        } insert: {
+            $0.insert($1)
         }
     }
 
@@ -124,12 +148,11 @@ package final class RegistryEngine: Sendable {
         if let found = volatile.child(of: parent, named: name.folded) { return found }
         guard parent >= 0 else { return nil }
         let spot = Spot(key: parent, folded: name.folded)
-        return try core.withLock { core throws(RegistryError) in
-            if let id = core.children.value(spot), let known = core.keys.value(id) { return known }
-            guard let record = try storage.child(of: parent, named: name.folded) else { return nil }
-            core.keys.insert(record, for: record.id)
-            core.children.insert(record.id, for: spot)
-            return record
+        return try known({ core in core.children.value(spot).flatMap { core.keys.value($0) } }) {
+            () throws(RegistryError) in
+            try storage.child(of: parent, named: name.folded)
+        } insert: {
+            $0.insert($1)
         }
     }
 
@@ -138,9 +161,7 @@ package final class RegistryEngine: Sendable {
     ) throws(RegistryError) -> [KeyRecord] {
         let inMemory = volatile.children(of: parent, after: folded, limit: limit)
         guard parent >= 0 else { return inMemory }
-        let stored = try core.withLock { core throws(RegistryError) in
-            try storage.children(of: parent, after: folded, limit: limit)
-        }
+        let stored = try storage.children(of: parent, after: folded, limit: limit)
         guard !inMemory.isEmpty else { return stored }
         return Array((stored + inMemory).sorted { $0.name < $1.name }.prefix(limit))
     }
@@ -148,11 +169,10 @@ package final class RegistryEngine: Sendable {
     func value(of key: KeyID, named name: RegistryValueName) throws(RegistryError) -> ValueRecord? {
         if key < 0 { return volatile.value(of: key, named: name.folded) }
         let spot = Spot(key: key, folded: name.folded)
-        return try core.withLock { core throws(RegistryError) in
-            if let known = core.values.value(spot, weight: { $0.weight }) { return known }
-            guard let record = try storage.value(of: key, named: name.folded) else { return nil }
-            core.values.insert(record, for: spot, weight: record.weight)
-            return record
+        return try known({ $0.values.value(spot) }) { () throws(RegistryError) in
+            try storage.value(of: key, named: name.folded)
+        } insert: {
+            $0.values.insert($1, for: spot, weight: $1.weight)
         }
     }
 
@@ -160,9 +180,7 @@ package final class RegistryEngine: Sendable {
         of key: KeyID, after folded: [UInt8]?, limit: Int, bytes: Int
     ) throws(RegistryError) -> [ValueRecord] {
         if key < 0 { return volatile.values(of: key, after: folded, limit: limit, bytes: bytes) }
-        return try core.withLock { _ throws(RegistryError) in
-            try storage.values(of: key, after: folded, limit: limit, bytes: bytes)
-        }
+        return try storage.values(of: key, after: folded, limit: limit, bytes: bytes)
     }
 
     // MARK: Changing
@@ -235,16 +253,15 @@ package final class RegistryEngine: Sendable {
 
     private func publish(_ stored: RegistryChanges, _ inMemory: RegistryChanges, _ view: RegistryView) {
         core.withLock { core in
+            core.commits += 1
             for (id, record) in stored.keys {
                 if let old = view.replaced[id] {
                     core.children.remove(Spot(key: old.parent, folded: old.name.folded))
                 }
                 if record == nil { core.keys.remove(id) }
             }
-            for (id, record) in stored.keys {
-                guard let record else { continue }
-                core.keys.insert(record, for: id)
-                core.children.insert(id, for: Spot(key: record.parent, folded: record.name.folded))
+            for record in stored.keys.values {
+                if let record { core.insert(record) }
             }
             for (id, values) in stored.values {
                 for (folded, value) in values {
@@ -270,6 +287,11 @@ package final class RegistryEngine: Sendable {
 
     /// What is wrong with what is stored; nothing if all is well.
     package func complaints() throws(RegistryError) -> [String] { try storage.complaints() }
+}
+
+extension KeyRecord {
+    /// About how much memory it takes. Keys with one descriptor share it.
+    fileprivate var weight: Int { 192 + 2 * name.folded.count }
 }
 
 extension ValueRecord {

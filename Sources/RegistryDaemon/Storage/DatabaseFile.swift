@@ -24,7 +24,8 @@ package enum DatabaseFile {
                 sql: "PRAGMA synchronous = \(durability == .full ? "FULL" : "NORMAL")")
             // Damage is to be found, and a crafted schema to have no side effects.
             try database.execute(sql: "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF")
-            try database.execute(sql: "PRAGMA cache_size = -16384")
+            // Readers look up what is anywhere; a write knows where it goes.
+            try database.execute(sql: "PRAGMA cache_size = \(isReader ? -65536 : -16384)")
         }
         return configuration
     }

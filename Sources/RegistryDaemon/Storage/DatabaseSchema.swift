@@ -17,11 +17,11 @@ enum DatabaseSchema {
         return migrator
     }
 
-    // A descriptor is stored once, however many keys have it. Names are found and ordered by their foldings, bytes that
+    // A descriptor is stored once, however many keys have it, and no other ever gets its number. Names are found and ordered by their foldings, bytes that
     // compare alike on every machine.
     private static let tables = """
         CREATE TABLE security (
-            id INTEGER PRIMARY KEY,
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
             bytes BLOB NOT NULL UNIQUE
         ) STRICT;
         CREATE TABLE key (
@@ -37,13 +37,12 @@ enum DatabaseSchema {
         ) STRICT;
         CREATE INDEX key_security ON key (security);
         CREATE TABLE value (
-            id INTEGER PRIMARY KEY,
             key INTEGER NOT NULL REFERENCES key ON DELETE CASCADE,
             folded BLOB NOT NULL,
             name TEXT NOT NULL,
             type INTEGER NOT NULL,
             data BLOB NOT NULL,
-            UNIQUE (key, folded)
-        ) STRICT;
+            PRIMARY KEY (key, folded)
+        ) STRICT, WITHOUT ROWID;
         """
 }

@@ -7,6 +7,8 @@ package final class DatabaseStorage: RegistryStorage {
     private let path: String
     private let writer: DatabaseQueue
     private let reader: DatabaseQueue
+    /// By their numbers, which mean the same descriptor for ever.
+    private let descriptors = Guarded(RecentCache<Int64, [UInt8]>(limit: 8 << 20))
 
     /// Opens the database, making it when there is none.
     ///
@@ -30,16 +32,52 @@ package final class DatabaseStorage: RegistryStorage {
 
     // MARK: Reading
 
-    private static let columns = """
-        SELECT key.id, parent, name, class, written, flags, security.bytes
-        FROM key JOIN security ON security.id = key.security
-        """
+    private static let columns =
+        "SELECT id, parent, name, class, written, flags, security FROM key"
+    private static let keyByID = columns + " WHERE id = ?"
+    private static let childByName = columns + " WHERE parent = ? AND folded = ?"
+    private static let childrenAfter = columns + " WHERE parent = ? AND folded > ? ORDER BY folded LIMIT ?"
+    private static let valueByName = "SELECT name, type, data FROM value WHERE key = ? AND folded = ?"
+    // The default value has the empty name, so that nothing comes before it.
+    private static let valuesFrom =
+        "SELECT name, type, data FROM value WHERE key = ? AND folded >= ? ORDER BY folded LIMIT ?"
+    private static let valuesAfter =
+        "SELECT name, type, data FROM value WHERE key = ? AND folded > ? ORDER BY folded LIMIT ?"
 
-    private func key(_ row: Row) throws -> KeyRecord {
-        let flags: Int64 = row[5]
-        return KeyRecord(
-            id: row[0], parent: row[1], name: try RegistryKeyName(row[2]), className: row[3],
-            lastWrite: UInt64(bitPattern: row[4]), isLink: flags & 1 != 0, descriptor: bytes(row, 6))
+    /// The rows of a statement, until `body` has enough.
+    private func rows(
+        _ sql: String, _ arguments: StatementArguments, _ body: (Row, Database) throws -> Bool
+    ) throws(RegistryError) {
+        try read { database in
+            let rows = try Row.fetchCursor(try database.cachedStatement(sql: sql), arguments: arguments)
+            while let row = try rows.next(), try body(row, database) {}
+        }
+    }
+
+    private func keys(_ sql: String, _ arguments: StatementArguments) throws(RegistryError) -> [KeyRecord] {
+        var out: [KeyRecord] = []
+        try rows(sql, arguments) { row, database in
+            let flags: Int64 = row[5]
+            out.append(
+                KeyRecord(
+                    id: row[0], parent: row[1], name: try RegistryKeyName(row[2]), className: row[3],
+                    lastWrite: UInt64(bitPattern: row[4]), isLink: flags & 1 != 0,
+                    descriptor: try descriptor(row[6], database)))
+            return true
+        }
+        return out
+    }
+
+    /// A descriptor; what is held of it is held once.
+    private func descriptor(_ id: Int64, _ database: Database) throws -> [UInt8] {
+        if let known = descriptors.withLock({ $0.value(id) }) { return known }
+        let statement = try database.cachedStatement(sql: "SELECT bytes FROM security WHERE id = ?")
+        guard let row = try Row.fetchOne(statement, arguments: [id]) else {
+            throw DatabaseFile.damaged(path, "descriptor \(id) is missing")
+        }
+        let bytes = bytes(row, 0)
+        descriptors.withLock { $0.insert(bytes, for: id, weight: bytes.count) }
+        return bytes
     }
 
     private func bytes(_ row: Row, _ column: Int) -> [UInt8] {
@@ -54,55 +92,39 @@ package final class DatabaseStorage: RegistryStorage {
     }
 
     package func key(_ id: KeyID) throws(RegistryError) -> KeyRecord? {
-        try read { database in
-            let statement = try database.cachedStatement(sql: Self.columns + " WHERE key.id = ?")
-            return try Row.fetchOne(statement, arguments: [id]).map(key)
-        }
+        try keys(Self.keyByID, [id]).first
     }
 
     package func child(of parent: KeyID, named folded: [UInt8]) throws(RegistryError) -> KeyRecord? {
-        try read { database in
-            let statement = try database.cachedStatement(
-                sql: Self.columns + " WHERE parent = ? AND folded = ?")
-            return try Row.fetchOne(statement, arguments: [parent, Blob(folded)]).map(key)
-        }
+        try keys(Self.childByName, [parent, Blob(folded)]).first
     }
 
     package func children(
         of parent: KeyID, after folded: [UInt8]?, limit: Int
     ) throws(RegistryError) -> [KeyRecord] {
-        try read { database in
-            let statement = try database.cachedStatement(
-                sql: Self.columns + " WHERE parent = ? AND folded > ? ORDER BY folded LIMIT ?")
-            return try Row.fetchAll(statement, arguments: [parent, Blob(folded ?? []), limit]).map(key)
-        }
+        try keys(Self.childrenAfter, [parent, Blob(folded ?? []), limit])
     }
 
     package func value(of key: KeyID, named folded: [UInt8]) throws(RegistryError) -> ValueRecord? {
-        try read { database in
-            let statement = try database.cachedStatement(
-                sql: "SELECT name, type, data FROM value WHERE key = ? AND folded = ?")
-            return try Row.fetchOne(statement, arguments: [key, Blob(folded)]).map(value)
+        var found: ValueRecord?
+        try rows(Self.valueByName, [key, Blob(folded)]) { row, _ in
+            found = try value(row)
+            return false
         }
+        return found
     }
 
     package func values(
         of key: KeyID, after folded: [UInt8]?, limit: Int, bytes: Int
     ) throws(RegistryError) -> [ValueRecord] {
-        try read { database in
-            // The default value has the empty name, so that nothing comes before it.
-            let statement = try database.cachedStatement(
-                sql:
-                    "SELECT name, type, data FROM value WHERE key = ? AND folded \(folded == nil ? ">=" : ">") ?"
-                    + " ORDER BY folded LIMIT ?")
-            let rows = try Row.fetchCursor(statement, arguments: [key, Blob(folded ?? []), limit])
-            var (out, size): ([ValueRecord], Int) = ([], 0)
-            while size < bytes, let row = try rows.next() {
-                out.append(try value(row))
-                size += out[out.count - 1].size
-            }
-            return out
+        var (out, size): ([ValueRecord], Int) = ([], 0)
+        let sql = folded == nil ? Self.valuesFrom : Self.valuesAfter
+        try rows(sql, [key, Blob(folded ?? []), limit]) { row, _ in
+            out.append(try value(row))
+            size += out[out.count - 1].size
+            return size < bytes
         }
+        return out
     }
 
     // MARK: Writing

@@ -1,5 +1,4 @@
 package import RegistryModel
-import Synchronization
 
 /// Keys that end with the process.
 package final class MemoryStorage: RegistryStorage {
@@ -13,7 +12,7 @@ package final class MemoryStorage: RegistryStorage {
         var children: [KeyID: [[UInt8]: KeyID]] = [:]
     }
 
-    private let state = Mutex(State())
+    private let state = Guarded(State())
 
     package init() {}
 
