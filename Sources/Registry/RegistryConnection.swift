@@ -15,6 +15,8 @@ final class RegistryConnection: Sendable {
         var isOver = false
         var waiting: [UInt32: Call] = [:]
         var watches: [UInt64: @Sendable (RegistryChangeKinds?) -> Void] = [:]
+        /// What has no answer and no hurry, and goes with the next request: keys that are closed.
+        var unsent: [UInt8] = []
         /// Events that came before the answer that names their watch.
         var early: [UInt64: RegistryChangeKinds] = [:]
     }
@@ -61,7 +63,7 @@ final class RegistryConnection: Sendable {
                 $0.key = key
                 $0.body = body
             }
-            guard (try? RegistryFrames.send(request, on: socket)) != nil else {
+            guard (try? send(request, &state)) != nil else {
                 // Why is said by what the registry sent before it closed.
                 guard let frames = state.frames, let last = try? frames.receive(WireRegistryAnswer.self)
                 else {
@@ -94,7 +96,7 @@ final class RegistryConnection: Sendable {
         return body
     }
 
-    /// Sends a request that has no answer.
+    /// Sends a request that has no answer; that a key is closed with the next one, or when some have been.
     func post(_ key: UInt64, _ body: WireRegistryRequest.OneOf_Body) {
         guard process == getpid() else { return }
         state.withLock { state in
@@ -103,10 +105,23 @@ final class RegistryConnection: Sendable {
                 $0.key = key
                 $0.body = body
             }
-            if (try? RegistryFrames.send(request, on: socket)) == nil, state.frames == nil {
-                state.isOver = true
+            if case .close = body, state.unsent.count < 1024,
+                let bytes = try? RegistryFrames.bytes(of: request)
+            {
+                state.unsent += bytes
+                return
             }
+            if (try? send(request, &state)) == nil, state.frames == nil { state.isOver = true }
         }
+    }
+
+    /// Sends a request, and before it what waits for one.
+    private func send(
+        _ request: WireRegistryRequest, _ state: inout State
+    ) throws(RegistryFrames.Failure) {
+        let bytes = try RegistryFrames.bytes(of: request)
+        defer { state.unsent.removeAll(keepingCapacity: true) }
+        try RegistryFrames.send(state.unsent + bytes, on: socket)
     }
 
     // MARK: Events

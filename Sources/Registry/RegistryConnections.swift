@@ -24,8 +24,19 @@ final class RegistryConnections: Sendable {
     private static let limit = 64
     private let state = Mutex(State())
 
-    /// The connection of the calling thread's identity.
-    func current(_ socket: String?) throws(RegistryError) -> RegistryConnection {
+    /// Begins something on the connection of the calling thread's identity: once more on another one if the registry has
+    /// ended since that was made.
+    func beginning<Result>(
+        _ socket: String?, _ body: (RegistryConnection) throws(RegistryError) -> Result
+    ) throws(RegistryError) -> Result {
+        let connection = try current(socket)
+        do throws(RegistryError) { return try body(connection) } catch {
+            guard case .unavailable = error, connection.isOver else { throw error }
+            return try body(try current(socket))
+        }
+    }
+
+    private func current(_ socket: String?) throws(RegistryError) -> RegistryConnection {
         let place: Place
         do throws(GuiseError) {
             place = Place(identity: try .current(), socket: socket ?? Self.usualSocket)

@@ -63,7 +63,9 @@ public final class RegistryKey: Sendable {
         _ path: String, for access: RegistryAccess = .allRead, options: Options = [],
         in transaction: RegistryTransaction? = nil, socket: String? = nil
     ) throws(RegistryError) -> RegistryKey {
-        try open(0, path, access, options, transaction, try connection(transaction, socket))
+        try onConnection(transaction, socket) { connection throws(RegistryError) in
+            try open(0, path, access, options, transaction, connection)
+        }
     }
 
     /// Opens a key, making it, and those above it, if it is not there. Corresponds to `RegCreateKeyEx`.
@@ -81,8 +83,9 @@ public final class RegistryKey: Sendable {
         className: String = "", descriptor: SecurityDescriptor? = nil,
         in transaction: RegistryTransaction? = nil, socket: String? = nil
     ) throws(RegistryError) -> RegistryKey {
-        try create(
-            0, path, access, options, className, descriptor, transaction, try connection(transaction, socket))
+        try onConnection(transaction, socket) { connection throws(RegistryError) in
+            try create(0, path, access, options, className, descriptor, transaction, connection)
+        }
     }
 
     /// Opens a key below this one, as whom this one was opened.
@@ -109,11 +112,13 @@ public final class RegistryKey: Sendable {
         try Self.open(handle, "", access, .backupRestore, transaction, connection)
     }
 
-    private static func connection(
-        _ transaction: RegistryTransaction?, _ socket: String?
-    ) throws(RegistryError) -> RegistryConnection {
-        if let transaction { return transaction.connection }
-        return try RegistryConnections.shared.current(socket)
+    /// Begins on the transaction's connection, else on that of whom the thread acts as.
+    private static func onConnection(
+        _ transaction: RegistryTransaction?, _ socket: String?,
+        _ body: (RegistryConnection) throws(RegistryError) -> RegistryKey
+    ) throws(RegistryError) -> RegistryKey {
+        if let transaction { return try body(transaction.connection) }
+        return try RegistryConnections.shared.beginning(socket, body)
     }
 
     private static func open(

@@ -20,14 +20,19 @@ public final class RegistryTransaction: Sendable {
     let number: UInt64
 
     /// Begins a transaction, as whom the calling thread acts as. Keys that are opened in it are opened as that user.
-    public convenience init(socket: String? = nil) throws(RegistryError) {
-        try self.init(on: try RegistryConnections.shared.current(socket))
+    public init(socket: String? = nil) throws(RegistryError) {
+        (connection, number) = try RegistryConnections.shared.beginning(socket) {
+            connection throws(RegistryError) in (connection, try Self.begin(on: connection))
+        }
     }
 
     init(on connection: RegistryConnection) throws(RegistryError) {
-        self.connection = connection
+        (self.connection, number) = (connection, try Self.begin(on: connection))
+    }
+
+    private static func begin(on connection: RegistryConnection) throws(RegistryError) -> UInt64 {
         guard case .transaction(let number) = try connection.call(0, .begin(true)) else { throw .senseless }
-        self.number = number
+        return number
     }
 
     /// Makes what was done known and durable. Keys that were opened in the transaction stay open, outside of it.

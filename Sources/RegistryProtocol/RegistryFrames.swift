@@ -56,23 +56,63 @@ package final class RegistryFrames {
             if end == buffer.count {
                 buffer.append(contentsOf: repeatElement(0, count: min(max(buffer.count, 16_384), 1 << 20)))
             }
-            let (from, room) = (end, buffer.count - end)
-            let received = buffer.withUnsafeMutableBytes { recv(socket, $0.baseAddress! + from, room, 0) }
-            if received < 0, errno == EINTR { continue }
-            guard received > 0 else { throw .closed }
-            end += received
+            end += try take()
         }
     }
 
-    /// Sends a message.
-    package static func send(_ message: some SwiftProtobuf.Message, on socket: Int32) throws(Failure) {
+    /// The most times that is looked for a message before the thread sleeps: some 50 microseconds.
+    private static let mostLooks = 128
+    private var looks = mostLooks
+    private var sleeps = 0
+
+    /// Reads what is there, waiting for it.
+    ///
+    /// Where two take turns on two processors, the other one answers sooner than this one would fall asleep and be woken up:
+    /// on an idle machine that takes most of the time. As long as looking goes well it is done for longer, else soon no more.
+    private func take() throws(Failure) -> Int {
+        for look in 0...looks {
+            let received = take(Int32(MSG_DONTWAIT))
+            if received > 0 {
+                if look > 0 { looks = min(2 * looks + 1, Self.mostLooks) }
+                return received
+            }
+            guard received < 0, errno == EAGAIN || errno == EINTR else { throw .closed }
+        }
+        looks /= 2
+        sleeps += 1
+        // It may go better by now.
+        if sleeps.isMultiple(of: 64) { looks = Self.mostLooks }
+        while true {
+            let received = take(0)
+            if received < 0, errno == EINTR { continue }
+            guard received > 0 else { throw .closed }
+            return received
+        }
+    }
+
+    private func take(_ flags: Int32) -> Int {
+        let (from, room) = (end, buffer.count - end)
+        return buffer.withUnsafeMutableBytes { recv(socket, $0.baseAddress! + from, room, flags) }
+    }
+
+    /// A message after its length.
+    package static func bytes(of message: some SwiftProtobuf.Message) throws(Failure) -> [UInt8] {
         let body: [UInt8]
         do { body = try message.serializedBytes() } catch { throw .malformed }
         guard body.count <= largest else { throw .malformed }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(4 + body.count)
         for shift in 0..<4 { bytes.append(UInt8(truncatingIfNeeded: body.count >> (8 * shift))) }
-        bytes += body
+        return bytes + body
+    }
+
+    /// Sends a message.
+    package static func send(_ message: some SwiftProtobuf.Message, on socket: Int32) throws(Failure) {
+        try send(bytes(of: message), on: socket)
+    }
+
+    /// Sends messages.
+    package static func send(_ bytes: [UInt8], on socket: Int32) throws(Failure) {
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes {

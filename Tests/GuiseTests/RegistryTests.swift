@@ -112,14 +112,28 @@ struct RegistryTests {
         }
     }
 
+    @Test("who closes keys has never too many open")
+    func closing() throws {
+        try onRegistry { (scene) throws in
+            _ = try scene.system.ask("registry create k Machine\\K f003f")
+            _ = try scene.system.ask("registry set k v x")
+            // More than one client may have open.
+            let reply = try scene.system.ask("registry load 5000 Machine\\K v")
+            #expect(reply.value != nil, "\(reply)")
+        }
+    }
+
     @Test("what was answered outlives the registry's end; keys and watches end with it")
     func crash() throws {
         try onRegistry { (scene) throws in
             _ = try scene.system.ask("registry create k Machine\\K f003f")
             for number in 0..<50 { _ = try scene.system.ask("registry set k v\(number) \(number)") }
+            #expect(try scene.alices.ask("registry open k Machine\\K 20019").value != nil)
             try scene.registry.crash()
             #expect(try scene.system.ask("registry get k v1").thrown == "unavailable")
             #expect(try scene.system.ask("registry open k Machine\\K f003f").value != nil)
+            // Alice's connection is of no more use, and she need not know.
+            #expect(try scene.alices.ask("registry open l Machine\\K 20019").value != nil)
             #expect(try scene.system.ask("registry get k v49").value == "49")
             #expect(try scene.registry.care("--check").status == 0)
             let copy = scene.stage.directory + "/copy.db"
