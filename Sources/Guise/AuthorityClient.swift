@@ -68,23 +68,38 @@ package final class AuthorityClient: Sendable {
         _ body: WireRequest.OneOf_Body, descriptor: Int32? = nil
     ) throws(GuiseError) -> (body: WireResponse.OneOf_Body, descriptor: Int32?) {
         try checkAlive()
-        let result = requests.withLock {
-            last -> Result<
-                ControlPacket.Received<WireResponse>, ControlPacket.Failure
-            > in
-            last += 1
-            do throws(ControlPacket.Failure) {
-                try ControlPacket.send(
-                    WireRequest.with(id: last, body), descriptor: descriptor, on: socket)
-                let received = try ControlPacket.receive(
-                    WireResponse.self, from: socket, mayLoseDescriptor: true)
-                guard received.message.id == last else { throw .malformed }
-                return .success(received)
-            } catch {
-                return .failure(error)
-            }
+        return try taken(requests.withLock { converse(&$0, body, descriptor) })
+    }
+
+    /// As ``call(_:descriptor:)``, if no other thread is asking something; else nil, and nothing was asked.
+    func callIfIdle(_ body: WireRequest.OneOf_Body) throws(GuiseError) -> WireResponse.OneOf_Body? {
+        try checkAlive()
+        guard let reply = requests.withLockIfAvailable({ converse(&$0, body, nil) }) else { return nil }
+        return try taken(reply).body
+    }
+
+    private typealias Reply = Result<ControlPacket.Received<WireResponse>, ControlPacket.Failure>
+
+    private func converse(
+        _ last: inout UInt64, _ body: WireRequest.OneOf_Body, _ descriptor: Int32?
+    ) -> Reply {
+        last += 1
+        do throws(ControlPacket.Failure) {
+            try ControlPacket.send(WireRequest.with(id: last, body), descriptor: descriptor, on: socket)
+            let received = try ControlPacket.receive(
+                WireResponse.self, from: socket, mayLoseDescriptor: true)
+            guard received.message.id == last else { throw .malformed }
+            return .success(received)
+        } catch {
+            return .failure(error)
         }
-        switch result {
+    }
+
+    /// What a reply says.
+    private func taken(
+        _ reply: Reply
+    ) throws(GuiseError) -> (body: WireResponse.OneOf_Body, descriptor: Int32?) {
+        switch reply {
         case .success(let received):
             guard !received.isDescriptorLost else { throw .noDescriptors }
             switch received.message.body {

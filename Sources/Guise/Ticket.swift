@@ -149,8 +149,10 @@ extension AuthorityClient {
     /// One thread waits for answers: the authority answers a process one question after the other.
     private static let questions = DispatchQueue(label: "guise.questions")
 
-    /// As ``call(_:descriptor:)``, for tasks.
+    /// As ``call(_:descriptor:)``, for tasks. One of the threads that run tasks may wait for an answer, which comes sooner than
+    /// another thread would be woken up; all others give theirs up meanwhile.
     func ask(_ body: WireRequest.OneOf_Body) async throws(GuiseError) -> WireResponse.OneOf_Body {
+        if let answer = try callIfIdle(body) { return answer }
         let result = await withCheckedContinuation { waiting in
             Self.questions.async {
                 waiting.resume(returning: Result { () throws(GuiseError) in try self.call(body) })

@@ -85,7 +85,10 @@ package final class LogonSessions: Sendable {
 
     /// Whether the session has not ended. Asked for every decision.
     package func isAlive(_ id: UInt64) -> Bool {
-        state.withLock { $0.alive[id].map { !$0.hasExpired } ?? false }
+        state.withLock { state in
+            // In place: a copy of it would count its references.
+            state.alive.index(forKey: id).map { !state.alive.values[$0].hasExpired } ?? false
+        }
     }
 
     /// The session, as long as it is alive.
