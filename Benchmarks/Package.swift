@@ -18,6 +18,7 @@ let package = Package(
                 "CAllocationCounter", "CFloor", "CSambaBaseline",
                 .product(name: "AccessControl", package: "guise"),
                 .product(name: "Guise", package: "guise"),
+                .product(name: "Registry", package: "guise"),
                 .product(name: "GuiseGRPC", package: "guise", condition: .when(traits: ["GRPC"])),
                 .product(name: "GRPCCore", package: "grpc-swift-2", condition: .when(traits: ["GRPC"])),
                 .product(

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -114,6 +115,48 @@ int bench_dial(const char *path) {
         return -1;
     }
     return server;
+}
+
+enum { OPEN = 36, OPENED = 40, QUERY = 12, VALUE = 20 };
+
+static void *answer_pairs(void *listener) {
+    char buffer[64] = {0};
+    for (;;) {
+        int client = accept4((int)(intptr_t)listener, NULL, NULL, SOCK_CLOEXEC);
+        if (client < 0) return NULL;
+        while (recv(client, buffer, OPEN, MSG_WAITALL) == OPEN && send(client, buffer, OPENED, MSG_NOSIGNAL) == OPENED &&
+               recv(client, buffer, QUERY, MSG_WAITALL) == QUERY && send(client, buffer, VALUE, MSG_NOSIGNAL) == VALUE)
+            ;
+        close(client);
+    }
+}
+
+int bench_serve_pairs(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) || chmod(path, 0666) ||
+        listen(listener, 8))
+        return -1;
+    pthread_t thread;
+    errno = pthread_create(&thread, NULL, answer_pairs, (void *)(intptr_t)listener);
+    return errno ? -1 : 0;
+}
+
+double bench_pairs(const char *path, int count) {
+    char buffer[64] = {0};
+    int server = bench_dial(path);
+    if (server < 0) return -errno;
+    double start = bench_now();
+    for (int i = 0; i < count; i++)
+        if (send(server, buffer, OPEN, 0) != OPEN || recv(server, buffer, OPENED, MSG_WAITALL) != OPENED ||
+            send(server, buffer, QUERY, 0) != QUERY || recv(server, buffer, VALUE, MSG_WAITALL) != VALUE) {
+            close(server);
+            return -EIO;
+        }
+    double took = (bench_now() - start) / count;
+    close(server);
+    return took;
 }
 
 int bench_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }

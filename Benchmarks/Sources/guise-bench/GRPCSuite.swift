@@ -1,4 +1,5 @@
 import Glibc
+
 /// A unary gRPC call over a Unix socket, between two processes: as anybody's, with a ticket for whom it is, and handled as
 /// that client.
 func grpcSuite() throws {
@@ -13,7 +14,8 @@ func grpcSuite() throws {
         try client.ask("dial-grpc \(sockets) \(stage.directory)/run")
         let bare = "unary call"
         let rows = [
-            (bare, "bare Echo", nil), ("unary call with identity", "known Echo", 1.1),
+            (bare, "bare Echo", nil), ("… with interceptors that do nothing", "idle Echo", nil),
+            ("unary call with identity", "known Echo", 1.1),
             ("… handled as the client", "known EchoAsClient", nil as Double?),
         ]
         var turns = Turns()
@@ -45,7 +47,7 @@ func grpcSuite() throws {
         /// Two servers of one process: who asks for identity, and who does not.
         static func serve(_ directory: String) throws {
             for (name, interceptors) in [
-                ("bare", []), ("known", [IdentityServerInterceptor()]),
+                ("bare", []), ("idle", [Idle()]), ("known", [IdentityServerInterceptor()]),
             ] as [(String, [any ServerInterceptor])] {
                 let path = directory + name
                 let server = GRPCServer(
@@ -60,7 +62,7 @@ func grpcSuite() throws {
 
         static func dial(_ directory: String, _ runtime: String) throws {
             for (name, interceptors) in [
-                ("bare", []),
+                ("bare", []), ("idle", [Idle()]),
                 ("known", [IdentityClientInterceptor(for: "bench-files", runtimeDirectory: runtime)]),
             ] as [(String, [any ClientInterceptor])] {
                 let client = GRPCClient(
@@ -102,6 +104,23 @@ func grpcSuite() throws {
             done.wait()
             return try result.withLock { $0! }.get()
         }
+    }
+
+    /// What any interceptor costs.
+    private struct Idle: ClientInterceptor, ServerInterceptor {
+        func intercept<Input: Sendable, Output: Sendable>(
+            request: StreamingClientRequest<Input>, context: ClientContext,
+            next: (StreamingClientRequest<Input>, ClientContext) async throws -> StreamingClientResponse<
+                Output
+            >
+        ) async throws -> StreamingClientResponse<Output> { try await next(request, context) }
+
+        func intercept<Input: Sendable, Output: Sendable>(
+            request: StreamingServerRequest<Input>, context: ServerContext,
+            next:
+                @Sendable (StreamingServerRequest<Input>, ServerContext) async throws
+                -> StreamingServerResponse<Output>
+        ) async throws -> StreamingServerResponse<Output> { try await next(request, context) }
     }
 
     private struct Echo: RegistrableRPCService {

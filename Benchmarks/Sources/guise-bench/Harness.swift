@@ -58,7 +58,7 @@ struct Suite {
         line += "\(Self.text(nanoseconds)) ns"
         if let median { line += " (median \(Self.text(median)))" }
         if let allocations { line += "  \(allocations) alloc" }
-        if let baseline, let other = measurements.first(where: { $0.name == baseline }) {
+        if let baseline, let other = measurements.last(where: { $0.name == baseline }) {
             let times = nanoseconds / other.nanoseconds
             let hundredths = Int((times * 100).rounded())
             line += "  ×\(hundredths / 100).\(hundredths % 100 / 10)\(hundredths % 10) of \(baseline)"
@@ -74,6 +74,12 @@ struct Suite {
         measurements.append(Measurement(name: name, nanoseconds: nanoseconds, allocations: 0))
         let value = nanoseconds < 0 ? "not installed" : Self.text(nanoseconds) + " ns"
         print("  " + name + String(repeating: " ", count: max(1, 52 - name.count)) + value)
+    }
+
+    /// Prints what is no time of one operation.
+    func say(_ name: String, _ text: String) {
+        print("  " + name + String(repeating: " ", count: max(1, 52 - name.count)) + text)
+        fflush(nil)
     }
 
     private static func time(_ count: Int, _ body: () throws -> Void) rethrows -> Double {

@@ -9,8 +9,8 @@ struct BenchError: Error, CustomStringConvertible {
 
 /// A child process that takes commands, a line each, and answers each with a line.
 final class ChildProcess {
-    private let pid: pid_t
-    private let input: Int32
+    let pid: pid_t
+    private var input: Int32
     private let output: Int32
     private let name: String
 
@@ -76,7 +76,9 @@ final class ChildProcess {
     /// Closes its input, and waits for the end; a signal hastens it.
     @discardableResult
     func end(_ signal: Int32 = 0) -> Int32 {
+        guard input >= 0 else { return 0 }
         close(input)
+        defer { input = -1 }
         if signal != 0 { kill(pid, signal) }
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0 && errno == EINTR {}

@@ -8,9 +8,12 @@ final class Stage {
     let directory: String
     /// This program, where every user may run it.
     let program: String
-    private let tools: String
+    /// Where the programs are that are measured.
+    let tools: String
     private let authority: ChildProcess
+    /// They end with their input.
     private var children: [ChildProcess] = []
+    private var services: [ChildProcess] = []
 
     var managedFile: String { directory + "/managed/alice.txt" }
     /// Alice may not open it, and may open it on record.
@@ -61,7 +64,7 @@ final class Stage {
         chmod(program, 0o755)
         let log = directory + "/guised.log"
         authority = try ChildProcess([
-            program, "--worker-authority", tools + "/guised", log, "--state", directory + "/state",
+            program, "--worker-tool", tools + "/guised", log, "--state", directory + "/state",
             "--runtime", directory + "/run",
         ])
         do {
@@ -70,6 +73,7 @@ final class Stage {
             try guise(
                 "account", "add", "bench-files", "--service", "--uid", "\(Self.service)",
                 "--grant", "SeImpersonatePrivilege")
+            try guise("account", "add", "bench-registry", "--service", "--uid", "\(RegistryOnStage.account)")
             try guise(
                 "root", "add", directory + "/managed", "--adopt", "--sddl",
                 "O:BAG:BAD:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;AU)")
@@ -96,8 +100,16 @@ final class Stage {
         ])
     }
 
+    /// A program of Guise's that goes on by itself; what it says on standard error is in a log.
+    func tool(_ name: String, _ log: String, _ arguments: String...) throws -> ChildProcess {
+        let child = try ChildProcess([program, "--worker-tool", tools + "/" + name, log] + arguments)
+        services.append(child)
+        return child
+    }
+
     func end() {
         for child in children { child.end() }
+        for child in services { child.end(SIGTERM) }
         authority.end(SIGTERM)
         _ = try? ChildProcess.run(["/bin/rm", "-rf", directory])
     }

@@ -18,8 +18,8 @@ final class Worker {
     static func run(_ arguments: [String]) throws -> Bool {
         guard arguments.count >= 2, arguments[1].hasPrefix("--worker-") else { return false }
         switch arguments[1] {
-        case "--worker-authority":
-            // Not one that is measured by itself: guised, its log, its arguments.
+        case "--worker-tool":
+            // Not one that is measured by itself: a program, its log, its arguments.
             bench_end_with_parent()
             dup2(open(arguments[3], O_WRONLY | O_CREAT | O_CLOEXEC, 0o600), STDERR_FILENO)
             var strings: [UnsafeMutablePointer<CChar>?] = [strdup(arguments[2])]
@@ -117,6 +117,24 @@ final class Worker {
             case "call-grpc":
                 return "\(try GRPCWorker.call(Int(count), words[2], words[3]))"
         #endif
+        case "serve-pairs":
+            guard bench_serve_pairs(words[1]) == 0 else {
+                throw BenchError("listening at \(words[1]): \(String(cString: strerror(errno)))")
+            }
+            return "listening"
+        case "pairs":
+            return "\(bench_pairs(words[2], count))"
+        case "look-up":
+            return "\(try RegistryWorker.lookUp(Int(count), words[2], keys: Int(words[3]) ?? 1))"
+        case "multiply":
+            return "\(try RegistryWorker.multiply(Int(count), words[2]))"
+        case "watch":
+            try RegistryWorker.watch(words[1])
+            return "watching"
+        case "change":
+            return try RegistryWorker.change(Int(count), words[2])
+        case "told":
+            return RegistryWorker.heard()
         case "hear":
             try hear(Int(count))
             return "heard"

@@ -7,6 +7,7 @@ let suites: [(String, () throws -> Void)] = [
     ("mediation", mediationSuite),
     ("pipes", pipeSuite),
     ("grpc", grpcSuite),
+    ("registry", registrySuite),
 ]
 do {
     // The suites start this program again, for the processes they measure.

@@ -34,6 +34,12 @@ double bench_connect(const char *path, int count);
 // A stream socket connected to a server, or -1 and errno.
 int bench_dial(const char *path);
 
+// Answers clients at the Unix socket `path` from a thread of its own, as the registry answers who opens a key and reads a
+// value: 36 bytes with 40, 12 with 20, without looking at them. Returns 0, or -1 and errno.
+int bench_serve_pairs(const char *path);
+// Such a pair of round trips, `count` times over one connection: the nanoseconds of one pair, or a negative errno.
+double bench_pairs(const char *path, int count);
+
 double bench_now(void);
 
 // pipe2(2) with O_CLOEXEC.
