@@ -24,10 +24,10 @@ extension RegCommand {
         @Option(name: .shortAndLong, help: "The value's type.")
         var type = TypeArgument(.string)
         @Option(
-            name: .shortAndLong,
+            name: .shortAndLong, parsing: .unconditional,
             help: "What it holds: text, a number such as 8080 or 0x1f90, or bytes in hexadecimal.")
         var data: String?
-        @Option(help: "What is between the texts of REG_MULTI_SZ.")
+        @Option(parsing: .unconditional, help: "What is between the texts of REG_MULTI_SZ.")
         var separator = #"\0"#
         @OptionGroup var registry: RegistryOptions
 
