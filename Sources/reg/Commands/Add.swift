@@ -67,8 +67,7 @@ extension RegCommand {
         @OptionGroup var value: ValueOptions
         @Flag(name: [.customLong("va"), .long], help: "All values of the key, not the key itself.")
         var allValues = false
-        @Flag(name: .shortAndLong, help: "Do not ask.")
-        var force = false
+        @OptionGroup var force: ForceOption
         @OptionGroup var registry: RegistryOptions
 
         func validate() throws {
@@ -87,7 +86,7 @@ extension RegCommand {
                     for (name, _) in try opened.values() { try opened.deleteValue(name.text) }
                 }
             }
-            guard try force || Question.ask("Delete \(visible(key.description)) and all below it?") else {
+            guard try force.asks("Delete \(key) and all below it?") else {
                 throw ToolError("nothing was deleted")
             }
             try deleteTree(key)
