@@ -10,10 +10,9 @@ extension RegistryKey {
     private static let end: [UInt8] = [0, 0, 0, 0]
     /// What a key is saved by.
     private static let savingAccess: RegistryAccess = [.queryValue, .enumerateSubKeys, .readControl]
-    /// What a key is restored by.
+    /// What a key is restored by. KEY_CREATE_LINK, which no privilege grants, is asked for where there is a link.
     private static let restoringAccess: RegistryAccess = [
-        .queryValue, .enumerateSubKeys, .setValue, .createSubKey, .createLink, .delete, .writeDAC,
-        .writeOwner,
+        .queryValue, .enumerateSubKeys, .setValue, .createSubKey, .delete, .writeDAC, .writeOwner,
     ]
 
     /// How much of a tree was saved or restored.
@@ -104,8 +103,8 @@ extension RegistryKey {
     }
 
     /// Makes this key and the tree below it what a file says: all of it, or nothing. Takes SeRestorePrivilege where
-    /// descriptors do not grant it, and SeBackupPrivilege likewise. What keys inherit they inherit from where they are now.
-    /// Corresponds to `RegRestoreKey`.
+    /// descriptors do not grant it, and SeBackupPrivilege likewise; links take KEY_CREATE_LINK in any case. What keys
+    /// inherit they inherit from where they are now. Corresponds to `RegRestoreKey`.
     ///
     /// Of a caller without SeRestorePrivilege it may have 10,000 keys and values, else a million.
     ///
