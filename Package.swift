@@ -270,9 +270,10 @@ let package = Package(
         .executableTarget(
             name: "reg",
             dependencies: [
-                "AccessControl", "Guise", "GuiseProtocol", "Registry", "RegistryFiles", "RegistryHives",
+                "AccessControl", "CGuise", "Guise", "GuiseProtocol", "Registry", "RegistryFiles", "RegistryHives",
                 "RegistryModel",
                 "ToolSupport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
         .executableTarget(

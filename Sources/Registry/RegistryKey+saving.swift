@@ -6,13 +6,25 @@ public import SystemPackage
 
 extension RegistryKey {
     private static let magic = Array("GuiseRegistry 1\n".utf8)
+    /// An empty record: without it the file was cut off.
+    private static let end: [UInt8] = [0, 0, 0, 0]
     /// What a key is saved by.
     private static let savingAccess: RegistryAccess = [.queryValue, .enumerateSubKeys, .readControl]
-    /// What a key is restored by.
+    /// What a key is restored by. KEY_CREATE_LINK, which no privilege grants, is asked for where there is a link.
     private static let restoringAccess: RegistryAccess = [
-        .queryValue, .enumerateSubKeys, .setValue, .createSubKey, .createLink, .delete, .writeDAC,
-        .writeOwner,
+        .queryValue, .enumerateSubKeys, .setValue, .createSubKey, .delete, .writeDAC, .writeOwner,
     ]
+
+    /// How much of a tree was saved or restored.
+    public struct SavedCount: Hashable, Sendable {
+        /// Keys, the top one included.
+        public var keys = 0
+        /// Values.
+        public var values = 0
+
+        /// Nothing so far.
+        public init() {}
+    }
 
     /// Writes this key and the tree below it to a file: values, class names, descriptors. Takes SeBackupPrivilege where
     /// descriptors do not grant reading, and SeSecurityPrivilege for SACLs, which are left out without it. Corresponds to
@@ -20,12 +32,22 @@ extension RegistryKey {
     ///
     /// It is read in pages: what changes meanwhile may be in it or not. Links are saved as links; volatile keys are left out.
     ///
-    /// - Parameter file: to write to, from where it stands. It is the caller who opened it.
+    /// - Parameters:
+    ///   - file: to write to, from where it stands. It is the caller who opened it.
+    ///   - progress: is told how much was saved so far, last of all how much it is.
     /// - Throws: ``RegistryError/accessDenied(_:)``, ``RegistryError/storageFailed(_:)`` when the file cannot be written.
-    public func save(to file: FileDescriptor) throws(RegistryError) {
+    public func save(
+        to file: FileDescriptor, progress: (SavedCount) -> Void = { _ in }
+    ) throws(RegistryError) {
         try Self.write(Self.magic, to: file)
         let (top, parts) = try openedForSaving()
-        try Self.save(top, "", try top.information(), depth: 0, parts, to: file)
+        var count = SavedCount()
+        try Self.save(top, "", try top.information(), depth: 0, parts, to: file) { keys, values in
+            count.keys += keys
+            count.values += values
+            progress(count)
+        }
+        try Self.write(Self.end, to: file)
     }
 
     private func openedForSaving() throws(RegistryError) -> (RegistryKey, SecurityParts) {
@@ -43,7 +65,7 @@ extension RegistryKey {
 
     private static func save(
         _ key: RegistryKey, _ name: String, _ information: Information, depth: UInt32, _ parts: SecurityParts,
-        to file: FileDescriptor
+        to file: FileDescriptor, _ tell: (_ keys: Int, _ values: Int) -> Void
     ) throws(RegistryError) {
         var record = WireSavedKey()
         record.depth = depth
@@ -61,7 +83,10 @@ extension RegistryKey {
                     $0.data = Data(value.bytes)
                 }
             }
-            if !page.isEmpty || !record.more { try write(record, to: file) }
+            if !page.isEmpty || !record.more {
+                try write(record, to: file)
+                tell(record.more ? 0 : 1, page.count)
+            }
             guard let end = page.last else { break }
             last = end.name
             record = .with {
@@ -73,26 +98,30 @@ extension RegistryKey {
         let access = parts.contains(.sacl) ? savingAccess.union(.accessSystemSecurity) : savingAccess
         for below in try key.subkeys() where !below.isVolatile {
             let child = try key.open(below.name.text, for: access, options: [.backupRestore, .openLink])
-            try save(child, below.name.text, below, depth: depth + 1, parts, to: file)
+            try save(child, below.name.text, below, depth: depth + 1, parts, to: file, tell)
         }
     }
 
     /// Makes this key and the tree below it what a file says: all of it, or nothing. Takes SeRestorePrivilege where
-    /// descriptors do not grant it, and SeBackupPrivilege likewise. What keys inherit they inherit from where they are now.
-    /// Corresponds to `RegRestoreKey`.
+    /// descriptors do not grant it, and SeBackupPrivilege likewise; links take KEY_CREATE_LINK in any case. What keys
+    /// inherit they inherit from where they are now. Corresponds to `RegRestoreKey`.
     ///
     /// Of a caller without SeRestorePrivilege it may have 10,000 keys and values, else a million.
     ///
-    /// - Parameter file: where ``save(to:)`` wrote, read from where it stands.
+    /// - Parameters:
+    ///   - file: where ``save(to:progress:)`` wrote, read from where it stands.
+    ///   - progress: is told how much was restored so far, last of all how much it is. It counts once this has returned.
     /// - Throws: ``RegistryError/notASavedKey(_:)``, ``RegistryError/accessDenied(_:)``,
     ///   ``RegistryError/conflict(_:)`` when somebody else changed the key meanwhile, ``RegistryError/limitReached(_:)``.
-    public func restore(from file: FileDescriptor) throws(RegistryError) {
+    public func restore(
+        from file: FileDescriptor, progress: (SavedCount) -> Void = { _ in }
+    ) throws(RegistryError) {
         guard try Self.read(Self.magic.count, from: file) == Self.magic else {
             throw .notASavedKey("the file is no saved key: name one that was made by saving a key")
         }
         let transaction = try RegistryTransaction(on: connection)
         do throws(RegistryError) {
-            try restore(from: file, in: transaction)
+            try restore(from: file, in: transaction, progress)
         } catch {
             try? transaction.rollBack()
             throw error
@@ -100,18 +129,21 @@ extension RegistryKey {
         try transaction.commit()
     }
 
-    private func restore(from file: FileDescriptor, in transaction: RegistryTransaction) throws(RegistryError)
-    {
+    private func restore(
+        from file: FileDescriptor, in transaction: RegistryTransaction, _ progress: (SavedCount) -> Void
+    ) throws(RegistryError) {
         let top = try reopened(for: Self.restoringAccess, in: transaction)
         for below in try top.subkeys() { try top.delete(below.name.text, tree: true) }
         for (name, _) in try top.values() { try top.deleteValue(name.text) }
         var keys = [top]
+        var count = SavedCount()
         while let record = try Self.record(from: file) {
             let depth = Int(record.depth)
-            let isFirst = keys.count == 1 && depth == 0 && !record.more
-            guard isFirst || record.more && depth == keys.count - 1 || depth > 0 && depth <= keys.count else {
-                throw Self.senselessFile
-            }
+            let isExpected =
+                count.keys == 0
+                ? depth == 0 && !record.more
+                : record.more ? depth == keys.count - 1 : depth > 0 && depth <= keys.count
+            guard isExpected else { throw Self.senselessFile }
             if !record.more, depth > 0 {
                 keys.removeLast(keys.count - depth)
                 var options: Options = [.backupRestore]
@@ -130,7 +162,11 @@ extension RegistryKey {
                 )
             }
             if !record.more { try key.restore(descriptor: Array(record.descriptor)) }
+            count.keys += record.more ? 0 : 1
+            count.values += record.values.count
+            progress(count)
         }
+        guard count.keys > 0 else { throw Self.senselessFile }
     }
 
     private func restore(descriptor bytes: [UInt8]) throws(RegistryError) {
@@ -153,7 +189,7 @@ extension RegistryKey {
     // MARK: The file
 
     private static let senselessFile = RegistryError.notASavedKey(
-        "the file is damaged: restore from another copy; nothing was changed")
+        "the file is damaged, or was cut off: restore from another copy; nothing was changed")
 
     private static func write(_ record: WireSavedKey, to file: FileDescriptor) throws(RegistryError) {
         let body: [UInt8]
@@ -168,8 +204,11 @@ extension RegistryKey {
 
     private static func record(from file: FileDescriptor) throws(RegistryError) -> WireSavedKey? {
         let head = try read(4, from: file)
-        guard !head.isEmpty else { return nil }
         guard head.count == 4 else { throw senselessFile }
+        guard head != end else {
+            guard try read(1, from: file).isEmpty else { throw senselessFile }
+            return nil
+        }
         let size = (0..<4).reduce(0) { $0 | Int(head[$1]) << (8 * $1) }
         guard size <= RegistryFrames.largest else { throw senselessFile }
         let body = try read(size, from: file)

@@ -8,11 +8,7 @@ extension RegistryPath {
     ///
     /// - Throws: as ``RegistryPath/init(_:)``; `HKEY_CURRENT_CONFIG` and others are no hives here.
     public init(inFile text: String) throws(RegistryError) {
-        // By scalars: a backslash and an accent after it are one character.
-        var parts = text.unicodeScalars.split(separator: "\\", omittingEmptySubsequences: false).map {
-            String($0)
-        }
-        if parts.count > 1, parts.last == "" { parts.removeLast() }
+        var parts = Self.parts(text)
         let root = parts.removeFirst()
         let isClasses = ["HKEY_CLASSES_ROOT", "HKCR"].contains(root.uppercased())
         let start = try RegistryPath(isClasses ? #"Machine\Software\Classes"# : root)

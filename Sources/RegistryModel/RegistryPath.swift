@@ -53,9 +53,8 @@ public struct RegistryPath: Hashable, Sendable {
     /// - Throws: ``RegistryError/invalidPath(_:)`` for another hive, and what ``RegistryKeyName/init(_:)`` and
     ///   ``init(_:_:)`` throw.
     public init(_ text: String) throws(RegistryError) {
-        var parts = text.split(separator: "\\", omittingEmptySubsequences: false)
-        if parts.count > 1, parts.last == "" { parts.removeLast() }
-        guard let hive = Self.hive(named: String(parts[0])) else {
+        let parts = Self.parts(text)
+        guard let hive = Self.hive(named: parts[0]) else {
             throw .invalidPath(
                 "\(quoted(text)) does not begin with a hive: begin it with Machine, Users or CurrentUser")
         }
@@ -65,8 +64,19 @@ public struct RegistryPath: Hashable, Sendable {
                     + " nearer to its hive")
         }
         var names: [RegistryKeyName] = []
-        for part in parts.dropFirst() { names.append(try RegistryKeyName(String(part))) }
+        for part in parts.dropFirst() { names.append(try RegistryKeyName(part)) }
         try self.init(hive, names)
+    }
+
+    /// What is between a text's backslashes, at least one part: `A`, `B` of `A\B\`.
+    ///
+    /// By scalars: a backslash and an accent after it are one character, and a separator all the same.
+    package static func parts(_ text: String) -> [String] {
+        var parts = text.unicodeScalars.split(separator: "\\", omittingEmptySubsequences: false).map {
+            String($0)
+        }
+        if parts.count > 1, parts.last == "" { parts.removeLast() }
+        return parts
     }
 
     private static func hive(named text: String) -> Hive? {
@@ -108,15 +118,14 @@ public struct RegistryPath: Hashable, Sendable {
     /// - Throws: as ``init(_:)``.
     public static func names(_ relative: String) throws(RegistryError) -> [RegistryKeyName] {
         guard !relative.isEmpty else { return [] }
-        var parts = relative.split(separator: "\\", omittingEmptySubsequences: false)
-        if parts.count > 1, parts.last == "" { parts.removeLast() }
+        let parts = parts(relative)
         guard parts.count < RegistryLimits.depth else {
             throw .pathTooDeep(
                 "a path of \(parts.count) keys is too deep: \(RegistryLimits.depth) is the most, so put the key"
                     + " nearer to its hive")
         }
         var names: [RegistryKeyName] = []
-        for part in parts { names.append(try RegistryKeyName(String(part))) }
+        for part in parts { names.append(try RegistryKeyName(part)) }
         return names
     }
 

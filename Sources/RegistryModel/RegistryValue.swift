@@ -25,6 +25,15 @@ public enum RegistryValue: Hashable, Sendable {
     /// Any other type, and bytes that are not what their type says.
     case other(type: RegistryValueType, bytes: [UInt8])
 
+    /// Whether the stored forms are the same: texts that only look alike are not.
+    public static func == (lhs: Self, rhs: Self) -> Bool { lhs.type == rhs.type && lhs.bytes == rhs.bytes }
+
+    /// Hashes the stored form.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(type)
+        hasher.combine(bytes)
+    }
+
     /// Reads the stored form. Never fails: what is not of its type's form is ``other(type:bytes:)``.
     public init(type: RegistryValueType, bytes: [UInt8]) {
         self =

@@ -587,7 +587,7 @@ package nonisolated struct WireRegistryEvent: Sendable {
 }
 
 /// A saved tree: a file of these, each after its length, the top key first, each key before the keys below it. It begins
-/// with the 16 bytes "GuiseRegistry 1\n".
+/// with the 16 bytes "GuiseRegistry 1\n", and ends with a length of 0.
 package nonisolated struct WireSavedKey: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for

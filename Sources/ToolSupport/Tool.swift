@@ -30,7 +30,10 @@ package enum Tool {
             guard code != .success, !(error is ExitCode) else { command.exit(withError: error) }
             let message = command.fullMessage(for: error)
             let text = message.hasPrefix("Error: ") ? String(message.dropFirst(7)) : message
-            write("\(name): \(text)\n", to: STDERR_FILENO)
+            // How to call it stands below, on lines of its own.
+            let lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
+            let shown = lines.map { visible(String($0)) }.joined(separator: "\n")
+            write("\(name): \(shown)\n", to: STDERR_FILENO)
             exit(code.rawValue)
         }
     }

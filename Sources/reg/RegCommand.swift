@@ -13,6 +13,7 @@ struct RegCommand: ParsableCommand {
               reg query HKLM/Software/Acme --recursive
               reg add HKLM/Software/Acme -v Port -t REG_DWORD -d 8080
               reg export HKLM/Software/Acme acme.reg
+              reg save HKLM/Software/Acme acme.saved
               reg sd show HKLM/Software/Acme
 
             A key is a hive and names: HKLM/Software/Acme, HKEY_LOCAL_MACHINE\\Software\\Acme
@@ -27,7 +28,7 @@ struct RegCommand: ParsableCommand {
         groupedSubcommands: [
             CommandGroup(name: "Looking", subcommands: [Query.self, Compare.self, Watch.self]),
             CommandGroup(name: "Changing", subcommands: [Add.self, Delete.self, Copy.self, Descriptor.self]),
-            CommandGroup(name: "Files", subcommands: [Export.self, Import.self]),
+            CommandGroup(name: "Files", subcommands: [Export.self, Import.self, Save.self, Restore.self]),
         ])
 
     static func main() { Tool.main(RegCommand.self, name: "reg") }

@@ -72,11 +72,13 @@ extension RegistryValue {
         case .expandString: self = .expandString(text)
         case .link: self = .link(text)
         case .multiString:
-            let texts = text.isEmpty ? [] : text.split(separator: separator, omittingEmptySubsequences: false)
-            guard !texts.contains(where: \.isEmpty) else {
+            // By scalars: a separator and an accent after it are one character.
+            let texts = text.unicodeScalars.split(
+                separator: separator.unicodeScalars, omittingEmptySubsequences: false)
+            guard text.isEmpty || !texts.contains(where: \.isEmpty) else {
                 throw ToolError("REG_MULTI_SZ has no room for empty texts")
             }
-            self = .multiString(texts.map(String.init))
+            self = .multiString(text.isEmpty ? [] : texts.map { String($0) })
         case .dword: self = .dword(try Self.number(text))
         case .dwordBigEndian: self = .dwordBigEndian(try Self.number(text))
         case .qword: self = .qword(try Self.number(text))

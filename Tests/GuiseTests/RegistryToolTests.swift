@@ -3,30 +3,9 @@ import Testing
 
 @Suite("reg", .asRoot)
 struct RegistryToolTests {
-    private struct Scene {
-        let stage: Stage
-        let alice: Person
-        let registry: RegistryService
-
-        /// Runs reg as root or somebody else.
-        func reg(_ arguments: String..., as person: Person? = nil) throws -> Stage.Outcome {
-            try stage.run([product("reg")] + arguments, as: person)
-        }
-    }
-
-    private func onRegistry(_ body: (Scene) throws -> Void) throws {
-        try onStage { (stage) throws in
-            let alice = try stage.user("alice")
-            let scene = Scene(stage: stage, alice: alice, registry: try RegistryService(stage))
-            // Until the service listens.
-            for _ in 0..<200 where try scene.reg("query", "HKLM").status != 0 { usleep(50_000) }
-            try body(scene)
-        }
-    }
-
     @Test("adds, shows, compares, copies and deletes")
     func keys() throws {
-        try onRegistry { (scene) throws in
+        try onRegistryTool { (scene) throws in
             #expect(try scene.reg("add", "HKLM/Acme", "-v", "Port", "-t", "dword", "-d", "8080").status == 0)
             #expect(try scene.reg("add", #"HKLM\Acme\Sub"#, "--default", "-d", "a text").status == 0)
             let shown = try scene.reg("query", "Machine/acme", "-s")
@@ -35,6 +14,12 @@ struct RegistryToolTests {
             let one = try scene.reg("query", "HKLM/Acme", "-v", "port", "--json")
             #expect(one.output.contains(#""data" : 8080"#), "\(one)")
             #expect(try scene.reg("query", "HKLM/Acme", "-v", "none").status == 1)
+            let list = ["-t", "multi_sz", "-d", "-one;\u{301}two", "--separator", ";"]
+            #expect(
+                try scene.stage.run([product("reg"), "add", "HKLM/Acme", "-v", "-list"] + list).status == 0)
+            let listed = try scene.reg("query", "HKLM/Acme", "-v", "-LIST")
+            #expect(listed.output.contains("REG_MULTI_SZ    -one\\0\u{301}two"), "\(listed)")
+            #expect(try scene.reg("delete", "HKLM/Acme", "-v", "-list").status == 0)
 
             #expect(try scene.reg("copy", "HKLM/Acme", "HKLM/Copy", "-s").status == 0)
             #expect(try scene.reg("compare", "HKLM/Acme", "HKLM/Copy", "-s").status == 0)
@@ -56,7 +41,7 @@ struct RegistryToolTests {
 
     @Test("acts as whoever runs it, and sets and explains descriptors")
     func descriptors() throws {
-        try onRegistry { (scene) throws in
+        try onRegistryTool { (scene) throws in
             #expect(try scene.reg("add", "HKLM/Acme").status == 0)
             let sddl = "D:P(A;CI;KA;;;SY)(A;CI;KR;;;\(scene.alice.sid))"
             #expect(try scene.reg("sd", "set", "HKLM/Acme", sddl).status == 0)
@@ -74,7 +59,7 @@ struct RegistryToolTests {
 
     @Test("imports 20,000 values, and exports the same again")
     func files() throws {
-        try onRegistry { (scene) throws in
+        try onRegistryTool { (scene) throws in
             var text = "Windows Registry Editor Version 5.00\r\n"
             for key in 0..<200 {
                 text += "\r\n[HKEY_LOCAL_MACHINE\\Big\\Key \(1000 + key)]\r\n"

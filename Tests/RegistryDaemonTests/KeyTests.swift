@@ -193,6 +193,18 @@ import Testing
         #expect(try session.text("Machine\\Target", "v") == "x")
     }
 
+    @Test(arguments: ["\\REGISTRY\\machine\\", "\\Registry\\MACHINE\\A\\", "Machine\\A\\"])
+    func linksLeadToNamesThatBeginWithAnAccent(_ before: String) throws {
+        let isBelow = before.hasSuffix("A\\")
+        try session.set(
+            session.make((isBelow ? "Machine\\A\\" : "Machine\\") + "\u{301}a"), value("v"), .string("x"))
+        let link = try session.create(
+            start("Machine\\Link"), .allAccess, options: .createLink, as: system
+        ).handle
+        try session.set(link, .symbolicLink, .link(before + "\u{301}a"))
+        #expect(try session.text("Machine\\Link", "v") == "x")
+    }
+
     @Test func usersHaveHivesOfTheirOwn() throws {
         let (first, second) = (try caller(alice), try caller(bob))
         let key = try session.create(start("CurrentUser\\Editor"), .allAccess, as: first)

@@ -14,6 +14,17 @@ import Testing
     @Test(arguments: ["", "\\", "Machine\\\\a", "Elsewhere\\a", "Machine\\a\0"])
     func whatNoPathIs(_ text: String) { #expect(throws: RegistryError.self) { try RegistryPath(text) } }
 
+    /// A backslash and an accent after it are one character, and a separator all the same.
+    @Test(arguments: ["\u{301}a", "\u{200d}", "\u{fe0f}x", "\u{1f3fd}"])
+    func aNameMayBeginWithAnAccent(_ name: String) throws {
+        let path = try RegistryPath("Machine\\A\\" + name)
+        #expect(path.names.map(\.text.unicodeScalars.count) == [1, name.unicodeScalars.count])
+        #expect(try RegistryPath(path.description) == path)
+        #expect(try RegistryPath(path.description + "\\") == path)
+        #expect(try RegistryPath.machine.appending("A\\" + name) == path)
+        #expect(try RegistryPath.names(name + "\\" + name).count == 2)
+    }
+
     @Test func depthHasALimit() throws {
         let names = [RegistryKeyName](repeating: try RegistryKeyName("k"), count: 511)
         let deepest = try RegistryPath(.machine, names)

@@ -32,6 +32,12 @@ import Testing
         }
     }
 
+    @Test func textsThatLookAlikeAreNotEqual() {
+        #expect(RegistryValue.string("e\u{301}") != .string("\u{e9}"))
+        #expect(RegistryValue.multiString(["e\u{301}"]) != .multiString(["\u{e9}"]))
+        #expect(Set([RegistryValue.link("e\u{301}"), .link("\u{e9}")]).count == 2)
+    }
+
     @Test func sloppyTextsAreRead() {
         #expect(RegistryValue(type: .string, bytes: [0x61, 0]).text == "a")
         #expect(RegistryValue(type: .string, bytes: [0x61, 0, 0, 0, 0x62, 0]).text == "a")

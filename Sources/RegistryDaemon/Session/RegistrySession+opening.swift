@@ -305,14 +305,12 @@ extension RegistrySession {
 extension RegistryPath {
     /// Reads where a link leads: a path from a hive, also with the `\Registry\` of Windows in front.
     init?(linkTarget text: String) {
-        let prefix = "\\registry\\"
-        let isPrefixed = text.lowercased().hasPrefix(prefix)
-        let rest = isPrefixed ? String(text.dropFirst(prefix.count)) : text
-        guard
-            let path = try? RegistryPath(
-                isPrefixed && rest.lowercased().hasPrefix("user\\")
-                    ? "Users" + rest.dropFirst(4) : rest)
-        else { return nil }
+        var parts = RegistryPath.parts(text)
+        if parts.count > 2, parts[0].isEmpty, parts[1].lowercased() == "registry" {
+            parts.removeFirst(2)
+            if parts[0].lowercased() == "user" { parts[0] = "Users" }
+        }
+        guard let path = try? RegistryPath(parts.joined(separator: "\\")) else { return nil }
         self = path
     }
 }

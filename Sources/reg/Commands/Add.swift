@@ -24,10 +24,10 @@ extension RegCommand {
         @Option(name: .shortAndLong, help: "The value's type.")
         var type = TypeArgument(.string)
         @Option(
-            name: .shortAndLong,
+            name: .shortAndLong, parsing: .unconditional,
             help: "What it holds: text, a number such as 8080 or 0x1f90, or bytes in hexadecimal.")
         var data: String?
-        @Option(help: "What is between the texts of REG_MULTI_SZ.")
+        @Option(parsing: .unconditional, help: "What is between the texts of REG_MULTI_SZ.")
         var separator = #"\0"#
         @OptionGroup var registry: RegistryOptions
 
@@ -67,8 +67,7 @@ extension RegCommand {
         @OptionGroup var value: ValueOptions
         @Flag(name: [.customLong("va"), .long], help: "All values of the key, not the key itself.")
         var allValues = false
-        @Flag(name: .shortAndLong, help: "Do not ask.")
-        var force = false
+        @OptionGroup var force: ForceOption
         @OptionGroup var registry: RegistryOptions
 
         func validate() throws {
@@ -87,7 +86,7 @@ extension RegCommand {
                     for (name, _) in try opened.values() { try opened.deleteValue(name.text) }
                 }
             }
-            guard try force || Question.ask("Delete \(visible(key.description)) and all below it?") else {
+            guard try force.asks("Delete \(key) and all below it?") else {
                 throw ToolError("nothing was deleted")
             }
             try deleteTree(key)

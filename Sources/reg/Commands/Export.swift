@@ -16,9 +16,9 @@ extension RegCommand {
                   reg export HKLM/Software/Acme - --utf8 | less
 
                 The file is of version 5 and in UTF-16, as regedit's are. It replaces one of
-                that name once it is complete. Such files have no descriptors, class names or
-                links; links, and keys that refuse it, are told on standard error, and the
-                exit code is 1 then.
+                that name once it is complete, when the terminal or --force says so. Such
+                files have no descriptors, class names or links; links, and keys that refuse
+                it, are told on standard error, and the exit code is 1 then.
                 """)
 
         @Argument(help: "The key.", completion: KeyArgument.completion, transform: KeyArgument.path)
@@ -27,37 +27,19 @@ extension RegCommand {
         var file: String
         @Flag(help: "In UTF-8, for people and for version control.")
         var utf8 = false
+        @OptionGroup var force: ForceOption
         @OptionGroup var registry: RegistryOptions
 
         func run() throws {
-            let isComplete: Bool
+            var isComplete = false
             do {
-                guard file != "-" else {
+                if file == "-" {
                     isComplete = try write(to: STDOUT_FILENO)
-                    if !isComplete { throw ExitCode(1) }
-                    return
-                }
-                let part = "\(file).\(getpid()).part"
-                let descriptor = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-                guard descriptor >= 0 else { throw failure(part) }
-                do {
-                    defer { close(descriptor) }
-                    isComplete = try write(to: descriptor)
-                } catch {
-                    unlink(part)
-                    throw error
-                }
-                guard rename(part, file) == 0 else {
-                    let failure = failure(file)
-                    unlink(part)
-                    throw failure
+                } else {
+                    try NewFile(file, force).write { isComplete = try write(to: $0) }
                 }
             } catch let error as RegistryFileError { throw ToolError("\(file): \(error)") }
             if !isComplete { throw ExitCode(1) }
-        }
-
-        private func failure(_ path: String) -> ToolError {
-            ToolError("\(path): \(String(cString: strerror(errno)))")
         }
 
         /// - Returns: whether nothing had to be left out.

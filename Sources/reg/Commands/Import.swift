@@ -43,6 +43,9 @@ extension RegCommand {
                     guard let to else {
                         throw ToolError("\(file) is a hive file; say --to which key it goes")
                     }
+                    guard file != "-" else {
+                        throw ToolError("a hive file does not come through standard input; name the file")
+                    }
                     try importHive(to, &importer)
                 } else {
                     guard to == nil, !withoutDescriptors else {

@@ -31,3 +31,29 @@ final class RegistryService {
         try stage.run([product("registryd"), "--state", state] + options)
     }
 }
+
+/// The tool beside a registry, and a user.
+struct RegistryToolScene {
+    let stage: Stage
+    let alice: Person
+    let registry: RegistryService
+
+    /// Runs reg as a service, with its privileges.
+    func reg(_ arguments: String..., asService account: Person) throws -> Stage.Outcome {
+        try stage.run([product("guise"), "run", account.name, "--", product("reg")] + arguments)
+    }
+
+    /// Runs reg as root or somebody else.
+    func reg(_ arguments: String..., as person: Person? = nil) throws -> Stage.Outcome {
+        try stage.run([product("reg")] + arguments, as: person)
+    }
+}
+
+func onRegistryTool(_ body: (RegistryToolScene) throws -> Void) throws {
+    try onStage { (stage) throws in
+        let alice = try stage.user("alice")
+        let scene = RegistryToolScene(stage: stage, alice: alice, registry: try RegistryService(stage))
+        try eventually("the registry to answer", seconds: 30) { try scene.reg("query", "HKLM").status == 0 }
+        try body(scene)
+    }
+}

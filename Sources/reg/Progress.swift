@@ -6,23 +6,24 @@ struct Progress {
     private static let pause = Duration.milliseconds(200)
 
     private let verb: String
-    private let total: Int
+    /// nil where nobody knows how much it will be.
+    private let total: Int?
     private let isShown = isatty(STDERR_FILENO) == 1
     private let start = ContinuousClock.now
     private var next: ContinuousClock.Instant
     private var hasShown = false
 
-    init(_ verb: String, total: Int) {
+    init(_ verb: String, total: Int? = nil) {
         (self.verb, self.total) = (verb, total)
         next = start + Self.patience
     }
 
     mutating func show(_ done: Int) {
-        guard isShown, total > 0 else { return }
+        guard isShown, total != 0 else { return }
         let now = ContinuousClock.now
         guard now >= next else { return }
         (next, hasShown) = (now + Self.pause, true)
-        put("\r\(verb) \(min(100, done * 100 / total)) %")
+        put("\r\(verb) " + (total.map { "\(min(100, done * 100 / $0)) %" } ?? "\(done)"))
     }
 
     /// Takes the line away again.
