@@ -160,12 +160,14 @@ import Testing
         #expect(code { try session.commit(making) } == 6800)
         #expect(code { try session.commit(deleting) } == 6800)
         #expect(try session.descriptor(top, .dacl).sddl() == "D:P(A;;KA;;;SY)")
+        try session.make("Machine\\K\\Own", "O:SYD:P(A;;KA;;;SY)")
+        let own = try session.open(start("Machine\\K\\Own"), .allAccess, as: system).handle
         // By a handle the key above is not looked at.
         let again = try session.beginTransaction()
-        let gone = try session.open(.init(below, [], transaction: again), .delete, as: system).handle
+        let gone = try session.open(.init(own, [], transaction: again), .delete, as: system).handle
         try session.delete(gone, as: system)
         try other.setDescriptor(theirs, .dacl, to: SecurityDescriptor(sddl: "D:P(A;;KR;;;SY)"), as: system)
-        _ = code { try session.commit(again) }
+        try session.commit(again)
         #expect(try session.descriptor(top, .dacl).sddl() == "D:P(A;;KR;;;SY)")
     }
 

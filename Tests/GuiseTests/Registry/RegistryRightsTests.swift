@@ -34,7 +34,14 @@ struct RegistryRightsTests {
             // The one right that no descriptor grants takes the privilege.
             let alice = try stage.user("alice")
             let auditor = try stage.service("auditor", privileges: ["SeSecurityPrivilege"])
-            let people = try [alice, auditor].map { ($0, try Client(commandsOn: stage, as: $0)) }
+            let people = [
+                (alice, try Client(commandsOn: stage, as: alice)),
+                (auditor, try stage.serve(auditor).client(alice)),
+            ]
+            // Assigned, and not enabled until its holder does so.
+            for command in [
+                "tok-open own process query privileges", "tok-adjust own SeSecurityPrivilege=on",
+            ] { #expect(try people[1].1.ask(command).value != nil) }
             for (person, client) in people {
                 let full = "O:SYD:P(A;CI;KA;;;SY)(A;CI;KA;;;\(person.sid))"
                 _ = try system.ask("registry create o Machine\\Other\\\(person.name)\\In f003f \(full)")
