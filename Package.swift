@@ -360,7 +360,8 @@ let package = Package(
             name: "guise-test-service",
             dependencies: [
                 "AccessControl", "CGuise", "CTestSupport", "Guise", "GuiseDDE", "GuiseKerberos", "GuiseProtocol",
-                "Registry", "RegistryModel", .product(name: "SystemPackage", package: "swift-system"),
+                "Registry", "RegistryModel", "RegistryProtocol",
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Tests/TestService", swiftSettings: strict),
         .executableTarget(

@@ -58,16 +58,13 @@ public final class RegistryTransaction: Sendable {
         var attempt = 1
         while true {
             let transaction = try RegistryTransaction(socket: socket)
-            let result: Result
-            do { result = try body(transaction) } catch {
-                try? transaction.rollBack()
-                throw error
-            }
-            do throws(RegistryError) {
+            do {
+                let result = try body(transaction)
                 try transaction.commit()
                 return result
             } catch {
-                guard case .conflict = error, attempt < attempts else { throw error }
+                try? transaction.rollBack()
+                guard case .conflict = error as? RegistryError, attempt < attempts else { throw error }
                 attempt += 1
             }
         }

@@ -16,6 +16,8 @@ package final class RegistryFrames {
         case closed
         /// What came is no message, or what is to be sent is too long for one.
         case malformed
+        /// What came is longer than was wanted, and gone; its number (`id`), where it begins with that.
+        case tooLong(UInt32)
     }
 
     private let socket: Int32
@@ -27,13 +29,16 @@ package final class RegistryFrames {
     package init(_ socket: Int32) { self.socket = socket }
 
     /// Waits for a message.
+    ///
+    /// - Parameter wanted: the length up to which a message is kept in memory.
     package func receive<Message: SwiftProtobuf.Message>(
-        _ type: Message.Type = Message.self
+        _ type: Message.Type = Message.self, upTo wanted: Int = largest
     ) throws(Failure) -> Message {
         try fill(4)
         let size = (0..<4).reduce(0) { $0 | Int(buffer[start + $1]) << (8 * $1) }
         guard size <= Self.largest else { throw .malformed }
         start += 4
+        guard size <= wanted else { throw .tooLong(try passOver(size)) }
         try fill(size)
         defer {
             start += size
@@ -44,6 +49,34 @@ package final class RegistryFrames {
         do {
             return try Message(serializedBytes: Array(buffer[start..<start + size]))
         } catch { throw .malformed }
+    }
+
+    /// Reads a message and keeps none of it.
+    ///
+    /// - Returns: its number.
+    private func passOver(_ size: Int) throws(Failure) -> UInt32 {
+        try fill(min(size, 6))
+        // Field 1, a varint of at most five bytes.
+        var number: UInt32?
+        if size >= 6, buffer[start] == 0x08 {
+            var value: UInt64 = 0
+            for index in 0..<5 {
+                let byte = buffer[start + 1 + index]
+                value |= UInt64(byte & 0x7F) << (7 * UInt64(index))
+                guard byte & 0x80 == 0 else { continue }
+                number = UInt32(exactly: value)
+                break
+            }
+        }
+        var left = size
+        while left > 0 {
+            if start == end { try fill(1) }
+            let count = min(left, end - start)
+            (start, left) = (start + count, left - count)
+            if start == end { (start, end) = (0, 0) }
+        }
+        guard let number else { throw .malformed }
+        return number
     }
 
     /// Reads until so many bytes are there. Room is made as they come, not as their sender promises.

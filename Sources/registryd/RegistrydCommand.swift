@@ -74,6 +74,7 @@ struct RegistrydCommand: ParsableCommand {
         var limits = RegistryEngine.Limits()
         limits.value = largestValue
         let engine = try RegistryEngine(storage, limits: limits)
+        Self.raiseDescriptorLimit()
         // Each client has a thread, which looks at its token once.
         try Authority.attach(threads: 4096)
         let runtime =
@@ -82,6 +83,15 @@ struct RegistrydCommand: ParsableCommand {
         let listener = try Self.listen(path)
         complain("serving at \(path)")
         try RegistryServer(engine).run(on: listener)
+    }
+
+    /// The usual soft limit is for programs that use select(2); four users' connections would reach it.
+    private static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        guard getrlimit(resource, &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(resource, &limit)
     }
 
     /// A socket that an ended registryd left behind is removed: nobody answers there.

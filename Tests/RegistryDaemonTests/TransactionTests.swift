@@ -81,7 +81,8 @@ import Testing
     @Test func watchersAreToldOfWhatTheyAskedFor() throws {
         let told = Mutex<[RegistryChangeKinds]>([])
         func taken() -> [RegistryChangeKinds] {
-            told.withLock { told in
+            session.engine.watches.settle()
+            return told.withLock { told in
                 defer { told = [] }
                 return told
             }
@@ -113,5 +114,171 @@ import Testing
         try session.delete(key, tree: true, as: system)
         #expect(taken() == [.names])
         session.endWatch(deep)
+    }
+
+    @Test func whatIsReadIsAllOfOneMoment() throws {
+        let key = try session.make("Machine\\K")
+        for name in ["a", "b", "c"] { try session.set(key, value(name), .dword(1)) }
+        let transaction = try session.beginTransaction()
+        let read = try session.open(start("Machine\\K", in: transaction), .allAccess, as: system).handle
+        _ = try session.value(read, value("a"))
+        let others = try other.beginTransaction()
+        let theirs = try other.open(start("Machine\\K", in: others), .allAccess, as: system).handle
+        try other.set(theirs, value("a"), .dword(0))
+        try other.set(theirs, value("b"), .dword(2))
+        _ = try session.value(read, value("b"))
+        try other.commit(others)
+        _ = try session.value(read, value("c"))
+        #expect(code { _ = try session.value(read, value("b")) } == 6800)
+        #expect(code { _ = try session.values(read, after: nil) } == 6800)
+        #expect(code { try session.commit(transaction) } == 6800)
+    }
+
+    @Test func whoeverWritesSecondWithoutLookingBeginsAnew() throws {
+        let key = try session.make("Machine\\K")
+        let transaction = try session.beginTransaction()
+        let mine = try session.open(start("Machine\\K", in: transaction), .allAccess, as: system).handle
+        try session.set(mine, value("v"), .dword(1))
+        let theirs = try other.open(start("Machine\\K"), .allAccess, as: system).handle
+        try other.set(theirs, value("v"), .dword(2))
+        #expect(code { try session.commit(transaction) } == 6800)
+        #expect(try session.value(key, value("v")).bytes == [2, 0, 0, 0])
+    }
+
+    @Test func descriptorsThatWereSetMeanwhileStay() throws {
+        let top = try session.make("Machine\\K", "O:SYD:P(A;CI;KA;;;SY)(A;CI;KA;;;\(alice))")
+        try session.make("Machine\\K\\Old")
+        let below = try session.open(start("Machine\\K\\Old"), .allAccess, as: system).handle
+        let (deleting, making) = (try session.beginTransaction(), try session.beginTransaction())
+        let old = try session.open(.init(below, [], transaction: deleting), .delete, as: system).handle
+        try session.delete(old, as: system)
+        let user = try caller(alice)
+        _ = try session.create(start("Machine\\K\\New", in: making), .allAccess, as: user)
+        let theirs = try other.open(start("Machine\\K"), .allAccess, as: system).handle
+        try other.setDescriptor(theirs, .dacl, to: SecurityDescriptor(sddl: "D:P(A;;KA;;;SY)"), as: system)
+        // Whoever made a key was let do so by a descriptor that is not there any more.
+        #expect(code { try session.commit(making) } == 6800)
+        #expect(code { try session.commit(deleting) } == 6800)
+        #expect(try session.descriptor(top, .dacl).sddl() == "D:P(A;;KA;;;SY)")
+        try session.make("Machine\\K\\Own", "O:SYD:P(A;;KA;;;SY)")
+        let own = try session.open(start("Machine\\K\\Own"), .allAccess, as: system).handle
+        // By a handle the key above is not looked at.
+        let again = try session.beginTransaction()
+        let gone = try session.open(.init(own, [], transaction: again), .delete, as: system).handle
+        try session.delete(gone, as: system)
+        try other.setDescriptor(theirs, .dacl, to: SecurityDescriptor(sddl: "D:P(A;;KR;;;SY)"), as: system)
+        try session.commit(again)
+        #expect(try session.descriptor(top, .dacl).sddl() == "D:P(A;;KR;;;SY)")
+    }
+
+    @Test func aHiveThatIsDeletedInATransactionIsMadeThereAnew() throws {
+        let user = try caller(alice)
+        let hive = try session.create(start("CurrentUser\\Old"), .allAccess, as: user)
+        session.close(hive.handle)
+        let transaction = try session.beginTransaction()
+        let top = try session.open(start("CurrentUser", in: transaction), .allAccess, as: user).handle
+        try session.delete(top, tree: true, as: user)
+        _ = try session.open(start("CurrentUser", in: transaction), .allAccess, as: user)
+        _ = try session.create(start("CurrentUser\\New", in: transaction), .allAccess, as: user)
+        #expect(
+            code { _ = try session.open(start("CurrentUser\\Old", in: transaction), .allRead, as: user) } == 2
+        )
+        _ = try session.open(start("CurrentUser\\Old"), .allRead, as: user)
+        try session.commit(transaction)
+        _ = try session.open(start("CurrentUser\\New"), .allRead, as: user)
+        #expect(code { _ = try session.open(start("CurrentUser\\Old"), .allRead, as: user) } == 2)
+    }
+
+    @Test func theFirstLookAtOnesHiveIsNoConflict() throws {
+        let transaction = try session.beginTransaction()
+        let user = try caller(alice)
+        let key = try session.create(start("CurrentUser\\K", in: transaction), .allAccess, as: user).handle
+        try session.set(key, value("v"), .dword(1))
+        try session.commit(transaction)
+        _ = try session.value(key, value("v"))
+    }
+
+    @Test func whatOthersChangedIsNotRememberedWithoutEnd() throws {
+        var limits = RegistryEngine.Limits()
+        limits.historyBytes = 100_000
+        let session = RegistrySession(try RegistryEngine(MemoryStorage(), limits: limits))
+        let other = RegistrySession(session.engine)
+        let key = try other.make("Machine\\K")
+        let left = try session.beginTransaction()
+        let mine = try session.open(start("Machine\\K", in: left), .allAccess, as: system).handle
+        try session.set(mine, value("mine"), .dword(1))
+        var largest = 0
+        for number in 0..<3000 {
+            try other.set(key, value("v\(number)"), .dword(1))
+            largest = max(largest, session.engine.history.size)
+        }
+        #expect(largest > 50_000 && largest < 110_000)
+        #expect(code { try session.commit(left) } == 6800)
+        let next = try session.beginTransaction()
+        let again = try session.open(start("Machine\\K", in: next), .allAccess, as: system).handle
+        try session.set(again, value("mine"), .dword(1))
+        try session.commit(next)
+        try other.set(key, value("v"), .dword(1))
+        #expect(session.engine.history.size == 0)
+    }
+
+    @Test func openTransactionsOfOneUserHoldSoMuch() throws {
+        var limits = RegistryEngine.Limits()
+        limits.transactionBytes = 1_000_000
+        let engine = try RegistryEngine(MemoryStorage(), limits: limits)
+        let share = UserShare()
+        let sessions = (0..<3).map { _ in RegistrySession(engine, share: share) }
+        _ = try sessions[0].make("Machine\\K")
+        func fill(_ session: RegistrySession) throws {
+            let transaction = try session.beginTransaction()
+            let key = try session.open(start("Machine\\K", in: transaction), .allAccess, as: system).handle
+            for number in 0..<4 {
+                let bytes = [UInt8](repeating: 7, count: 100_000)
+                try session.set(key, value("v\(number)"), RegistryValue(type: .binary, bytes: bytes))
+            }
+        }
+        try fill(sessions[0])
+        try fill(sessions[1])
+        #expect(code { try fill(sessions[2]) } == 6701)
+        // Reading counts as well: what was asked for is kept until the commit.
+        let transaction = try sessions[2].beginTransaction()
+        let key = try sessions[2].open(start("Machine\\K", in: transaction), .allAccess, as: system).handle
+        let refused = (0..<100).compactMap { number in
+            code {
+                _ = try sessions[2].value(key, value("\(number)" + String(repeating: "x", count: 16_000)))
+            }
+        }
+        #expect(refused.contains(1816))
+        for session in sessions { session.end() }
+        #expect(share.transactionBytes == 0)
+        try fill(sessions[2])
+    }
+
+    @Test func largeChangesOfOneUserAndSmallOnesGoTogether() async throws {
+        let engine = try RegistryEngine(MemoryStorage())
+        let share = UserShare()
+        let first = RegistrySession(engine, share: share)
+        try first.make("Machine\\From")
+        for number in 0..<600 { try first.make("Machine\\From\\\(number)") }
+        await withTaskGroup(of: UInt32?.self) { group in
+            for number in 0..<4 {
+                group.addTask {
+                    let session = RegistrySession(engine, share: share)
+                    return code {
+                        let goal = try session.make("Machine\\To\(number)")
+                        let source = try session.open(start("Machine\\From"), .allRead, as: system).handle
+                        for _ in 0..<3 {
+                            try session.copy(source, [], to: goal, as: system)
+                            let made = try session.open(start("Machine\\To\(number)"), .allAccess, as: system)
+                            #expect(try session.subkeys(made.handle, after: nil).count == 600)
+                            for name in try session.subkeys(made.handle, after: nil).prefix(300) {
+                                try session.delete(made.handle, [name.name], as: system)
+                            }
+                        }
+                    }
+                }
+            }
+            for await refused in group { #expect(refused == nil) }
+        }
     }
 }

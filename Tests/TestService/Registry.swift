@@ -27,6 +27,11 @@ extension Session {
                 words[3], for: rights(words[4]), options: words.contains("backup") ? .backupRestore : [])
             openKeys.withLock { $0[words[2]] = key }
             return .value("\(key.path) \(String(key.granted.rawValue, radix: 16))")
+        case "link":
+            // registry link NAME PATH RIGHTS
+            let key = try RegistryKey.create(words[3], for: rights(words[4]), options: .createLink)
+            openKeys.withLock { $0[words[2]] = key }
+            return .value("")
         case "close":
             openKeys.withLock { $0[words[2]] = nil }
             return .value("")
@@ -41,12 +46,24 @@ extension Session {
         guard let key = openKeys.withLock({ $0[words[2]] }) else { return .errno(EBADF) }
         switch words[1] {
         case "set": try key.set(words[3], words[4])
+        case "set-number": try key.set(words[3], UInt32(words[4])!)
         case "get": return .value(try key.get(words[3], as: String.self) ?? "none")
         case "unset": try key.deleteValue(words[3])
         case "keys": return .value(try key.subkeys().map(\.name.text).joined(separator: ","))
         case "values": return .value(try key.values().map(\.name.text).joined(separator: ","))
         case "delete": try key.delete()
         case "delete-tree": try key.delete(tree: true)
+        case "delete-below": try key.delete(words[3])
+        case "delete-tree-below": try key.delete(words[3], tree: true)
+        case "copy":
+            guard let other = openKeys.withLock({ $0[words[3]] }) else { return .errno(EBADF) }
+            try key.copy(to: other)
+        case "information": return .value(try key.information().name.text)
+        case "flush": try key.flush()
+        case "label": return .value(try key.descriptor(.label).sddl())
+        case "sacl": return .value(try key.descriptor(.sacl).sddl())
+        case "set-label": try key.setDescriptor(.label, to: SecurityDescriptor(sddl: words[3]))
+        case "set-sacl": try key.setDescriptor(.sacl, to: SecurityDescriptor(sddl: words[3]))
         case "rename": try key.rename(to: RegistryKeyName(words[3]))
         case "sddl": return .value(try key.descriptor([.owner, .dacl]).sddl())
         case "set-dacl": try key.setDescriptor(.dacl, to: SecurityDescriptor(sddl: words[3]))

@@ -29,7 +29,8 @@ final class Session: @unchecked Sendable {
                 ?? tickets(words)
                 ?? exchange(words) ?? files(words) ?? sockets(words) ?? ports(words) ?? processes(words)
                 ?? load(words) ?? awaiting(words) ?? interference(words) ?? youngCalls(words)
-                ?? registry(words) ?? handing(words) ?? programs(words) ?? workingDirectory(words)
+                ?? registry(words) ?? registryWork(words) ?? registryHostility(words) ?? handing(words)
+                ?? programs(words) ?? workingDirectory(words)
                 ?? .errno(ENOTSUP)
         } catch { return .thrown(error) }
     }

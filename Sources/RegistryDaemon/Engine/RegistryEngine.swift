@@ -18,6 +18,10 @@ package final class RegistryEngine: Sendable {
         package var changedBytes = 32 << 20
         /// About how many bytes of keys and values that were looked at are kept in memory.
         package var cachedBytes = 512 << 20
+        /// About how many bytes the open transactions of one user take.
+        package var transactionBytes = 64 << 20
+        /// About how many bytes it takes to remember what was changed while transactions are open.
+        package var historyBytes = 64 << 20
 
         package init() {}
     }
@@ -50,20 +54,14 @@ package final class RegistryEngine: Sendable {
         }
     }
 
-    private struct Writing {
-        var sequence: UInt64 = 0
-        /// What was changed since the oldest open transaction began, oldest first.
-        var log: [(sequence: UInt64, places: Set<RegistryView.Place>)] = []
-        /// When the open transactions began.
-        var open: [UInt64: Int] = [:]
-    }
-
     package let limits: Limits
     let watches = Watches()
     private let storage: any RegistryStorage
     private let volatile = MemoryStorage()
     private let core: Guarded<Core>
-    private let writing = Mutex(Writing())
+    /// Held by the one commit that is being written.
+    private let writing = Mutex(())
+    let history: History
     private let lastID: Atomic<KeyID>
     private let lastVolatileID = Atomic<KeyID>(0)
 
@@ -74,6 +72,7 @@ package final class RegistryEngine: Sendable {
     /// Takes over a storage, and makes the hives in it that are missing.
     package init(_ storage: any RegistryStorage, limits: Limits = Limits()) throws(RegistryError) {
         (self.storage, self.limits) = (storage, limits)
+        history = History(limit: limits.historyBytes)
         core = Guarded(Core(bytes: limits.cachedBytes))
         lastID = Atomic(max(try storage.largestID(), Self.users))
         var changes = RegistryChanges()
@@ -186,55 +185,64 @@ package final class RegistryEngine: Sendable {
     // MARK: Changing
 
     /// Does something that changes keys, all of it or nothing. Durable when it returns.
+    ///
+    /// It is worked out while others commit, and anew if they were in the way; in the end, while nobody does.
+    ///
+    /// - Parameter share: of the user for whom it is done.
     func change<Result>(
-        _ body: (RegistryView) throws(RegistryError) -> Result
+        for share: UserShare? = nil, _ body: (RegistryView) throws(RegistryError) -> Result
     ) throws(RegistryError) -> Result {
-        try writing.withLock { writing throws(RegistryError) in
-            let view = RegistryView(self, isTracking: false)
+        for _ in 0..<4 {
+            let view = RegistryView(self, .call, begun: history.begin(), share: share)
+            do throws(RegistryError) {
+                let result = try body(view)
+                try commit(view)
+                return result
+            } catch {
+                rollBack(view)
+                guard case .conflict = error else { throw error }
+            }
+        }
+        return try writing.withLock { _ throws(RegistryError) in
+            let view = RegistryView(self, .alone)
             let result = try body(view)
-            try commit(view, &writing)
+            try write(view)
             return result
         }
     }
 
     /// Begins a transaction: what it does others see when it is committed.
     ///
-    /// - Parameter isLarge: for somebody who may restore: it may change a hundred times as much.
-    func begin(isLarge: Bool = false) -> RegistryView {
-        writing.withLock { writing in
-            writing.open[writing.sequence, default: 0] += 1
-            return RegistryView(self, isTracking: true, isLarge: isLarge, begun: writing.sequence)
-        }
+    /// - Parameters:
+    ///   - isLarge: for somebody who may restore: it may change a hundred times as much.
+    ///   - share: of the user for whom it is begun.
+    func begin(isLarge: Bool = false, for share: UserShare? = nil) -> RegistryView {
+        RegistryView(self, .transaction, isLarge: isLarge, begun: history.begin(), share: share)
     }
 
     /// Ends a transaction.
     ///
     /// - Throws: ``RegistryError/conflict(_:)`` when somebody else changed what it read or changes. It has ended then, too.
     func commit(_ view: RegistryView) throws(RegistryError) {
-        try writing.withLock { writing throws(RegistryError) in
-            defer { Self.end(view, &writing) }
-            for entry in writing.log where entry.sequence > view.begun {
-                guard view.touched.isDisjoint(with: entry.places) else {
-                    throw .conflict(
-                        "somebody else has changed what this transaction read or changes; begin it anew")
-                }
-            }
-            try commit(view, &writing)
+        defer { rollBack(view) }
+        guard !view.changes.isEmpty else {
+            // All that was read is of one moment; it waits for nobody.
+            guard history.areAsBefore(view.touched, view.begun) else { throw .overtaken }
+            return
+        }
+        try writing.withLock { _ throws(RegistryError) in
+            guard history.areAsBefore(view.touched, view.begun) else { throw .overtaken }
+            view.endReading()
+            try write(view)
         }
     }
 
     /// Ends a transaction and forgets what it did.
-    func rollBack(_ view: RegistryView) { writing.withLock { Self.end(view, &$0) } }
+    func rollBack(_ view: RegistryView) { view.end() }
 
-    private static func end(_ view: RegistryView, _ writing: inout Writing) {
-        guard let count = writing.open[view.begun] else { return }
-        writing.open[view.begun] = count == 1 ? nil : count - 1
-        let oldest = writing.open.keys.min() ?? .max
-        writing.log.removeAll { $0.sequence <= oldest }
-    }
-
-    private func commit(_ view: RegistryView, _ writing: inout Writing) throws(RegistryError) {
+    private func write(_ view: RegistryView) throws(RegistryError) {
         guard !view.changes.isEmpty else { return }
+        try view.stamp()
         let events = try view.events()
         let places = view.places()
         var (stored, inMemory) = (RegistryChanges(), RegistryChanges())
@@ -244,10 +252,11 @@ package final class RegistryEngine: Sendable {
         for (id, values) in view.changes.values {
             if id < 0 { inMemory.values[id] = values } else { stored.values[id] = values }
         }
+        // Before anybody may read it, so that no transaction takes what is new for what was there when it began.
+        history.willChange(places)
+        defer { history.didChange() }
         if !stored.isEmpty { try storage.apply(stored) }
         publish(stored, inMemory, view)
-        writing.sequence += 1
-        if !writing.open.isEmpty { writing.log.append((writing.sequence, places)) }
         watches.tell(events)
     }
 
@@ -292,6 +301,11 @@ package final class RegistryEngine: Sendable {
 extension KeyRecord {
     /// About how much memory it takes. Keys with one descriptor share it.
     fileprivate var weight: Int { 192 + 2 * name.folded.count }
+}
+
+extension RegistryError {
+    static let overtaken = RegistryError.conflict(
+        "somebody else has changed what this transaction read or changes; begin it anew")
 }
 
 extension ValueRecord {

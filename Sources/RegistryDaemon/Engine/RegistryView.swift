@@ -17,14 +17,26 @@ final class RegistryView {
         case values(KeyID)
     }
 
+    /// What it is for.
+    enum Purpose {
+        /// Nothing is changed meanwhile, or each look is for itself.
+        case alone
+        /// One call, which others may overtake.
+        case call
+        case transaction
+    }
+
     private let engine: RegistryEngine
-    private let isTracking: Bool
+    private let purpose: Purpose
     /// After which commit the transaction began.
     let begun: UInt64
     private(set) var touched: Set<Place> = []
     private(set) var changes = RegistryChanges()
     /// Keys that were there before, as they were, if they are changed.
     private(set) var replaced: [KeyID: KeyRecord] = [:]
+    /// Keys of which no more is changed than when they were last written to. Whoever changes more of them does not clash,
+    /// and what they changed stays.
+    private var stamps: [KeyID: UInt64] = [:]
     /// Keys that were made or renamed, by where they are now.
     private var added: [KeyID: [[UInt8]: KeyID]] = [:]
     /// How many changes were made.
@@ -33,16 +45,83 @@ final class RegistryView {
 
     /// How many times the usual it may change.
     private let scale: Int
+    private let share: UserShare?
+    /// What it holds of its user's share.
+    private var held = 0
+    private var isLargeChange = false
+    /// Whether what others change is remembered for it.
+    private var isFollowed: Bool
+    private var isOver = false
 
-    init(_ engine: RegistryEngine, isTracking: Bool, isLarge: Bool = false, begun: UInt64 = 0) {
-        (self.engine, self.isTracking, self.begun) = (engine, isTracking, begun)
+    init(
+        _ engine: RegistryEngine, _ purpose: Purpose, isLarge: Bool = false, begun: UInt64 = 0,
+        share: UserShare? = nil
+    ) {
+        (self.engine, self.purpose, self.begun, self.share) = (engine, purpose, begun, share)
         scale = isLarge ? 100 : 1
+        isFollowed = purpose != .alone
     }
 
-    private func touch(_ place: @autoclosure () -> Place) throws(RegistryError) {
-        guard isTracking else { return }
-        touched.insert(place())
-        guard touched.count <= 10 * scale * engine.limits.changes else { throw tooMuch("reads") }
+    /// Nothing is read any more.
+    func endReading() {
+        guard isFollowed else { return }
+        isFollowed = false
+        engine.history.end(begun)
+    }
+
+    /// Ends it, in whatever way; it gives up what it holds.
+    func end() {
+        endReading()
+        guard !isOver else { return }
+        isOver = true
+        share?.give(held)
+        if isLargeChange { share?.largeChange.signal() }
+    }
+
+    deinit { end() }
+
+    /// Reads something that the commit depends on: all that is read is as it was when the transaction began.
+    private func reading<Result>(
+        _ place: @autoclosure () -> Place, _ body: () throws(RegistryError) -> Result
+    ) throws(RegistryError) -> Result {
+        guard purpose != .alone else { return try body() }
+        let place = place()
+        try touch(place)
+        let result = try body()
+        guard engine.history.isAsBefore(place, begun) else { throw .overtaken }
+        return result
+    }
+
+    private func touch(_ place: Place) throws(RegistryError) {
+        guard purpose != .alone, touched.insert(place).inserted else { return }
+        guard touched.count <= 10 * scale * engine.limits.changes else {
+            // A call that reads more is carried out while nobody commits.
+            throw purpose == .call ? .overtaken : tooMuch("reads")
+        }
+        try hold(place.size)
+    }
+
+    /// A key's record that was found by its name: what is decided by it holds while it stays as it is.
+    private func depending(on record: KeyRecord) throws(RegistryError) -> KeyRecord {
+        guard purpose != .alone else { return record }
+        try touch(.key(record.id))
+        guard engine.history.isAsBefore(.key(record.id), begun) else { throw .overtaken }
+        return stamped(record)
+    }
+
+    private func stamped(_ record: KeyRecord) -> KeyRecord {
+        guard let written = stamps[record.id] else { return record }
+        var record = record
+        record.lastWrite = written
+        return record
+    }
+
+    private func hold(_ size: Int) throws(RegistryError) {
+        guard let share, purpose == .transaction else { return }
+        guard share.take(size, limit: scale * engine.limits.transactionBytes) else {
+            throw .limitReached("the open transactions of one user hold at most so much; end some")
+        }
+        held += size
     }
 
     private func tooMuch(_ what: String) -> RegistryError {
@@ -57,27 +136,47 @@ final class RegistryView {
             throw tooMuch(
                 "changes \(engine.limits.changes) keys and values, \(engine.limits.changedBytes) bytes,")
         }
+        try hold(512 + size)
+        // Waits where it holds nothing that others wait for.
+        if let share, purpose == .call, !isLargeChange, changeCount > 256 || bytes > 2 << 20 {
+            share.largeChange.wait()
+            isLargeChange = true
+        }
     }
 
     // MARK: Reading
 
     func key(_ id: KeyID) throws(RegistryError) -> KeyRecord? {
-        try touch(.key(id))
-        if let changed = changes.keys[id] { return changed }
-        return try engine.key(id)
+        try reading(.key(id)) { () throws(RegistryError) in
+            if let changed = changes.keys[id] { return changed }
+            return try engine.key(id).map(stamped)
+        }
     }
 
     func child(of parent: KeyID, named name: RegistryKeyName) throws(RegistryError) -> KeyRecord? {
-        try touch(.child(parent, name.folded))
         if let id = added[parent]?[name.folded] { return changes.keys[id] ?? nil }
-        guard let record = try engine.child(of: parent, named: name) else { return nil }
-        guard let changed = changes.keys[record.id] else { return record }
+        let found = try reading(.child(parent, name.folded)) { () throws(RegistryError) in
+            try engine.child(of: parent, named: name)
+        }
+        guard let record = found else { return nil }
+        guard let changed = changes.keys[record.id] else { return try depending(on: record) }
         // One of that name was deleted here, or has another name now.
         return changed?.name == name ? changed : nil
     }
 
     func children(of parent: KeyID, after: [UInt8]? = nil, limit: Int) throws(RegistryError) -> [KeyRecord] {
-        try touch(.children(parent))
+        let found = try reading(.children(parent)) { () throws(RegistryError) in
+            try merged(childrenOf: parent, after: after, limit: limit)
+        }
+        var out: [KeyRecord] = []
+        out.reserveCapacity(found.count)
+        for record in found { out.append(try depending(on: record)) }
+        return out
+    }
+
+    private func merged(
+        childrenOf parent: KeyID, after: [UInt8]?, limit: Int
+    ) throws(RegistryError) -> [KeyRecord] {
         guard !changes.keys.isEmpty else {
             return try engine.children(of: parent, after: after, limit: limit)
         }
@@ -107,15 +206,23 @@ final class RegistryView {
     }
 
     func value(of key: KeyID, named name: RegistryValueName) throws(RegistryError) -> ValueRecord? {
-        try touch(.value(key, name.folded))
         if let changed = changes.values[key]?[name.folded] { return changed }
-        return try engine.value(of: key, named: name)
+        return try reading(.value(key, name.folded)) { () throws(RegistryError) in
+            try engine.value(of: key, named: name)
+        }
     }
 
     func values(
         of key: KeyID, after: [UInt8]? = nil, limit: Int, bytes: Int = .max
     ) throws(RegistryError) -> [ValueRecord] {
-        try touch(.values(key))
+        try reading(.values(key)) { () throws(RegistryError) in
+            try merged(valuesOf: key, after: after, limit: limit, bytes: bytes)
+        }
+    }
+
+    private func merged(
+        valuesOf key: KeyID, after: [UInt8]?, limit: Int, bytes: Int
+    ) throws(RegistryError) -> [ValueRecord] {
         guard let changed = changes.values[key], !changed.isEmpty else {
             return try engine.values(of: key, after: after, limit: limit, bytes: bytes)
         }
@@ -180,6 +287,7 @@ final class RegistryView {
 
     func set(_ value: ValueRecord, of key: KeyID) throws(RegistryError) {
         try count(bytes: value.bytes.count + value.name.folded.count)
+        try touch(.value(key, value.name.folded))
         changes.values[key, default: [:]][value.name.folded] = .some(value)
         try wrote(key)
     }
@@ -196,10 +304,14 @@ final class RegistryView {
 
     /// Notes when a key was last changed.
     private func wrote(_ id: KeyID) throws(RegistryError) {
-        guard id != 0, var record = try untracked(id) else { return }
-        // Whoever else writes to it at the same time does not clash.
-        keep(record)
-        record.lastWrite = RegistryEngine.now()
+        guard id != 0 else { return }
+        let now = RegistryEngine.now()
+        guard let changed = changes.keys[id] else {
+            stamps[id] = now
+            return
+        }
+        guard var record = changed else { return }
+        record.lastWrite = now
         changes.keys[id] = .some(record)
     }
 
@@ -209,6 +321,16 @@ final class RegistryView {
     }
 
     // MARK: Committing
+
+    /// Has the keys that were written to say when, as they are now. Nobody else commits meanwhile.
+    func stamp() throws(RegistryError) {
+        for (id, written) in stamps where changes.keys[id] == nil {
+            guard var record = try engine.key(id) else { continue }
+            keep(record)
+            record.lastWrite = written
+            changes.keys[id] = .some(record)
+        }
+    }
 
     /// What others must not have read or changed meanwhile.
     func places() -> Set<Place> {
@@ -233,8 +355,8 @@ final class RegistryView {
     }
 
     /// What whoever watches is told.
-    func events() throws(RegistryError) -> [Watches.Event] {
-        guard !engine.watches.isEmpty else { return [] }
+    func events() throws(RegistryError) -> Watches.Events {
+        guard !engine.watches.isEmpty else { return Watches.Events() }
         var kinds: [KeyID: RegistryChangeKinds] = [:]
         for (id, record) in changes.keys {
             let old = replaced[id]
@@ -252,24 +374,23 @@ final class RegistryView {
             }
         }
         for (id, values) in changes.values where !values.isEmpty { kinds[id, default: []].insert(.values) }
-        let includesSubtrees = engine.watches.includeSubtrees
-        var events: [Watches.Event] = []
-        for (id, changed) in kinds where id != 0 {
-            events.append(
-                Watches.Event(key: id, kinds: changed, above: includesSubtrees ? try above(id) : []))
+        kinds[0] = nil
+        var events = Watches.Events(at: kinds)
+        guard engine.watches.includeSubtrees else { return events }
+        for (id, changed) in kinds {
+            // No further than where all of it is known from other keys: trees are deep.
+            var next = try above(id)
+            while let id = next, !events.below[id, default: []].isSuperset(of: changed) {
+                events.below[id, default: []].formUnion(changed)
+                next = try above(id)
+            }
         }
         return events
     }
 
-    private func above(_ id: KeyID) throws(RegistryError) -> [KeyID] {
-        var (out, next): ([KeyID], KeyID) = ([], id)
-        while out.count < RegistryLimits.depth {
-            // Above a deleted key there may be deleted ones.
-            let record = if let gone = replaced[next] { gone } else { try untracked(next) }
-            guard let record, record.parent != 0 else { break }
-            out.append(record.parent)
-            next = record.parent
-        }
-        return out
+    /// The key above one, which may have been deleted here; nil for a hive's.
+    private func above(_ id: KeyID) throws(RegistryError) -> KeyID? {
+        let record = if let gone = replaced[id] { gone } else { try untracked(id) }
+        return record.flatMap { $0.parent == 0 ? nil : $0.parent }
     }
 }

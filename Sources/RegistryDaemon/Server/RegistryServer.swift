@@ -23,7 +23,7 @@ package final class RegistryServer: Sendable {
 
     private struct State {
         var count = 0
-        var byUser: [SID: Int] = [:]
+        var byUser: [SID: (count: Int, share: UserShare)] = [:]
     }
 
     private let engine: RegistryEngine
@@ -83,33 +83,34 @@ package final class RegistryServer: Sendable {
         do throws(RegistryError) {
             let identity = try ClientIdentity(connection)
             let user = identity.token.user
-            try enter(user)
+            let share = try enter(user)
             defer { leave(user) }
-            converse(connection, identity)
+            converse(connection, identity, share)
         } catch { Self.refuse(connection, error) }
     }
 
-    private func enter(_ user: SID) throws(RegistryError) {
-        let isWithin = state.withLock { state in
-            guard state.byUser[user, default: 0] < limits.connectionsOfUser else { return false }
-            state.byUser[user, default: 0] += 1
-            return true
+    private func enter(_ user: SID) throws(RegistryError) -> UserShare {
+        let share = state.withLock { state -> UserShare? in
+            guard state.byUser[user]?.count ?? 0 < limits.connectionsOfUser else { return nil }
+            state.byUser[user, default: (0, UserShare())].count += 1
+            return state.byUser[user]?.share
         }
-        guard isWithin else {
+        guard let share else {
             throw .limitReached(
                 "\(user) has \(limits.connectionsOfUser) connections to the registry; end some of those programs"
             )
         }
+        return share
     }
 
     private func leave(_ user: SID) {
         state.withLock { state in
-            let left = state.byUser[user, default: 1] - 1
-            state.byUser[user] = left == 0 ? nil : left
+            state.byUser[user]?.count -= 1
+            if state.byUser[user]?.count == 0 { state.byUser[user] = nil }
         }
     }
 
-    private func converse(_ connection: Connection, _ identity: ClientIdentity) {
+    private func converse(_ connection: Connection, _ identity: ClientIdentity, _ share: UserShare) {
         let socket = connection.fileDescriptor.rawValue
         // Answers and events come from two threads.
         let sending = Sending()
@@ -122,14 +123,29 @@ package final class RegistryServer: Sendable {
             return sending.send(event, on: connection)
         }
         defer { events.end() }
-        let session = RegistrySession(engine, limits: limits.session)
+        let session = RegistrySession(engine, limits: limits.session, share: share)
         defer { session.end() }
         let requests = RegistryRequests(
             session, caller: { identity.caller }, tell: { events.add($0, $1) },
             settle: { events.settle($0, isOver: $1) })
         let frames = RegistryFrames(socket)
-        while let request = try? frames.receive(WireRegistryRequest.self) {
-            guard let answer = requests.answer(request) else { continue }
+        // The longest is the setting of a value, or the making of a key with a long path and descriptor.
+        let longest = engine.limits.value + (512 << 10)
+        while true {
+            let answer: WireRegistryAnswer?
+            do throws(RegistryFrames.Failure) {
+                answer = requests.answer(try frames.receive(WireRegistryRequest.self, upTo: longest))
+            } catch {
+                guard case .tooLong(let number) = error else { return }
+                answer = .with {
+                    $0.id = number
+                    $0.refused = WireRegistryRefusal(
+                        .valueTooLarge(
+                            "a value has at most \(engine.limits.value) bytes; keep it in a file, and the file's"
+                                + " path here"))
+                }
+            }
+            guard let answer else { continue }
             guard sending.send(answer, on: connection) else { return }
         }
     }

@@ -54,7 +54,7 @@ extension RegistrySession {
             try find(start, view, caller, options)
         }
         guard found.missing.isEmpty else {
-            guard try makeUserHive(found, caller) else { throw notFound(found) }
+            guard try makeUserHive(found, caller, transaction) else { throw notFound(found) }
             return try open(start, desired, options: options, as: caller)
         }
         let granted = try caller.check(found.record, found.path, desired.withoutViews, intent: options.intent)
@@ -93,7 +93,7 @@ extension RegistrySession {
             }
             return try open(start, desired, options: options, as: caller)
         }
-        if try makeUserHive(found, caller) {
+        if try makeUserHive(found, caller, transaction) {
             return try create(
                 start, desired, options: options, className: className, descriptor: descriptor, as: caller)
         }
@@ -214,13 +214,16 @@ extension RegistrySession {
 
     // MARK: Making
 
-    /// Makes the hive of the user who asks, whoever they are, when it is their own that is missing.
-    private func makeUserHive(_ place: Place, _ caller: Caller) throws(RegistryError) -> Bool {
+    /// Makes the hive of the user who asks, whoever they are, when it is their own that is missing. In a transaction it is
+    /// made there: that may be where it was deleted.
+    private func makeUserHive(
+        _ place: Place, _ caller: Caller, _ transaction: UInt64
+    ) throws(RegistryError) -> Bool {
         let user = caller.token.user
         guard place.record.id == RegistryEngine.users, let name = place.missing.first,
             name == RegistryPath.user(user).name, !caller.token.isAnonymous, caller.isSessionAlive
         else { return false }
-        return try engine.change { view throws(RegistryError) in
+        return try changing(transaction) { view throws(RegistryError) in
             guard try view.child(of: RegistryEngine.users, named: name) == nil else { return true }
             try view.insert(
                 KeyRecord(

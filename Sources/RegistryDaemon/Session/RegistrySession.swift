@@ -6,7 +6,7 @@ import Synchronization
 package final class RegistrySession {
     /// How much one client may hold.
     package struct Limits: Sendable {
-        /// Open keys.
+        /// Open keys; deep down they count for more.
         package var handles = 4096
         /// Watches.
         package var watches = 256
@@ -29,6 +29,9 @@ package final class RegistrySession {
         let intent: AccessIntent
         /// The transaction that it was opened in; 0 for none.
         let transaction: UInt64
+
+        /// Its path takes memory.
+        var weight: Int { 1 + path.names.count / 16 }
     }
 
     let engine: RegistryEngine
@@ -38,8 +41,13 @@ package final class RegistrySession {
     private var watches: [UInt64: Watches.Watch] = [:]
     private var last: UInt64 = 0
 
-    package init(_ engine: RegistryEngine, limits: Limits = Limits()) {
-        (self.engine, self.limits) = (engine, limits)
+    let share: UserShare
+    /// What the open keys take of ``Limits/handles``.
+    private var weight = 0
+
+    /// - Parameter share: of the user whose client it is.
+    package init(_ engine: RegistryEngine, limits: Limits = Limits(), share: UserShare = UserShare()) {
+        (self.engine, self.limits, self.share) = (engine, limits, share)
     }
 
     deinit { end() }
@@ -48,15 +56,18 @@ package final class RegistrySession {
     package func end() {
         for watch in watches.values { engine.watches.remove(watch) }
         for view in transactions.values { engine.rollBack(view) }
-        (handles, transactions, watches) = ([:], [:], [:])
+        (handles, transactions, watches, weight) = ([:], [:], [:], 0)
     }
 
     // MARK: Handles
 
     func hold(_ key: OpenKey) throws(RegistryError) -> UInt64 {
-        guard handles.count < limits.handles else {
-            throw .limitReached("one client has at most \(limits.handles) keys open; close some")
+        guard weight + key.weight <= limits.handles else {
+            throw .limitReached(
+                "one client has at most \(limits.handles) keys open, and fewer of those that are deep; close some"
+            )
         }
+        weight += key.weight
         last += 1
         handles[last] = key
         return last
@@ -80,7 +91,7 @@ package final class RegistrySession {
     }
 
     /// Closes a key. One that is not open is none of anybody's business.
-    package func close(_ handle: UInt64) { handles[handle] = nil }
+    package func close(_ handle: UInt64) { weight -= handles.removeValue(forKey: handle)?.weight ?? 0 }
 
     /// How many keys are open.
     package var handleCount: Int { handles.count }
@@ -92,7 +103,7 @@ package final class RegistrySession {
         _ transaction: UInt64, _ body: (RegistryView) throws(RegistryError) -> Result
     ) throws(RegistryError) -> Result {
         if let view = transactions[transaction] { return try body(view) }
-        return try body(RegistryView(engine, isTracking: false))
+        return try body(RegistryView(engine, .alone))
     }
 
     /// Changes, in the transaction if there is one, else at once.
@@ -101,11 +112,17 @@ package final class RegistrySession {
     func changing<Result>(
         _ transaction: UInt64, _ body: (RegistryView) throws(RegistryError) -> Result
     ) throws(RegistryError) -> Result {
-        guard let view = transactions[transaction] else { return try engine.change(body) }
+        guard let view = transactions[transaction] else { return try engine.change(for: share, body) }
         let before = view.changeCount
         do throws(RegistryError) {
             return try body(view)
         } catch {
+            // What somebody else overtook cannot be committed any more.
+            if case .conflict = error {
+                transactions[transaction] = nil
+                engine.rollBack(view)
+                throw error
+            }
             if view.changeCount != before {
                 transactions[transaction] = nil
                 engine.rollBack(view)
@@ -133,7 +150,7 @@ package final class RegistrySession {
             throw .limitReached("one client has at most \(limits.transactions) transactions; end some")
         }
         last += 1
-        transactions[last] = engine.begin(isLarge: isLarge)
+        transactions[last] = engine.begin(isLarge: isLarge, for: share)
         return last
     }
 

@@ -166,6 +166,12 @@ final class Client {
         }
     }
 
+    /// Whether there is an answer, or never will be.
+    var hasReply: Bool {
+        var one = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
+        return rest.contains(0x0A) || poll(&one, 1, 0) > 0
+    }
+
     /// Has the service carry out a command on the thread of this connection.
     @discardableResult
     func ask(_ command: String, seconds: Double = 30) throws -> Reply {

@@ -5,25 +5,30 @@ final class RegistryService {
     let account: Person
     private let stage: Stage
     private let state: String
+    private let options: [String]
     private(set) var process: ChildProcess
 
-    init(_ stage: Stage, privileges: [String] = []) throws {
-        self.stage = stage
+    /// - Parameter options: of registryd.
+    init(_ stage: Stage, privileges: [String] = [], options: [String] = []) throws {
+        (self.stage, self.options) = (stage, options)
         account = try stage.service("registry", privileges: privileges)
         state = stage.folder("registry-state", of: account, mode: 0o700)
         stage.folder("runtime/registry", of: account)
-        process = try Self.start(stage, account, state)
+        process = try Self.start(stage, account, state, options)
     }
 
-    private static func start(_ stage: Stage, _ account: Person, _ state: String) throws -> ChildProcess {
+    private static func start(_ stage: Stage, _ account: Person, _ state: String, _ options: [String]) throws
+        -> ChildProcess
+    {
         unlink(stage.directory + "/registryd.log")
-        return try stage.launch([product("registryd"), "--state", state], as: account, name: "registryd")
+        return try stage.launch(
+            [product("registryd"), "--state", state] + options, as: account, name: "registryd")
     }
 
     /// Ends it as a crash would, and starts it anew.
     func crash() throws {
         process.end()
-        process = try Self.start(stage, account, state)
+        process = try Self.start(stage, account, state, options)
     }
 
     /// Runs registryd on its database, with other options.
