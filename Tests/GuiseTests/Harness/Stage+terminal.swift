@@ -23,11 +23,10 @@ extension Stage {
         var rest = conversation[...]
         let end = Date().addingTimeInterval(60)
         while true {
-            if let next = rest.first,
-                next.after.isEmpty || String(decoding: shown[start...], as: UTF8.self).contains(next.after)
-            {
+            if let next = rest.first, let end = Self.end(of: next.after, in: shown, from: start) {
                 rest.removeFirst()
-                start = shown.count
+                // What came after it is for the next part to find.
+                start = end
                 let typed = Array(next.typed.utf8)
                 guard write(terminal, typed, typed.count) == typed.count else { break }
                 continue
@@ -46,5 +45,9 @@ extension Stage {
         }
         return Outcome(
             status: try process.wait(), output: String(decoding: shown, as: UTF8.self), errors: "")
+    }
+
+    private static func end(of text: String, in shown: [UInt8], from start: Int) -> Int? {
+        text.isEmpty ? start : shown[start...].firstRange(of: Array(text.utf8))?.upperBound
     }
 }
