@@ -50,7 +50,10 @@ let fuzzers: [Target] =
             exclude: ["Corpus"],
             swiftSettings: strict),
         .executableTarget(
-            name: "fuzz-registry", dependencies: ["RegistryFiles", "RegistryHives", "RegistryModel"],
+            name: "fuzz-registry",
+            dependencies: [
+                "AccessControl", "RegistryDaemon", "RegistryFiles", "RegistryHives", "RegistryModel", "RegistryProtocol",
+            ],
             path: "Fuzz/Registry",
             exclude: ["Corpus"],
             swiftSettings: strict),

@@ -1,5 +1,5 @@
 // The fuzz targets of what the registry takes in from elsewhere, built by scripts/fuzz. What is fuzzed is chosen by the
-// environment variable GUISE_FUZZ: regfile or hive.
+// environment variable GUISE_FUZZ: regfile, hive or request.
 
 import Glibc
 import RegistryFiles
@@ -56,6 +56,13 @@ private func fuzzFile(_ bytes: [UInt8]) {
     }
 #endif
 
+// libFuzzer plays on one thread.
+nonisolated(unsafe) private let requests = Result { try RequestFuzz() }
+
+private func fuzzRequests(_ bytes: [UInt8]) {
+    do { try requests.get().play(bytes) } catch { fatalError("\(error)") }
+}
+
 /// What libFuzzer calls with each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func playInput(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
@@ -64,6 +71,7 @@ public func playInput(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
     #if Hives
         case "hive": fuzzHive(bytes)
     #endif
+    case "request": fuzzRequests(bytes)
     default: fuzzFile(bytes)
     }
     return 0
@@ -80,6 +88,7 @@ private func runFuzzer(
 @main
 private struct RegistryFuzz {
     static func main() {
+        if target == "request" { atexit { try? requests.get().remove() } }
         var count = CommandLine.argc
         var arguments = CommandLine.unsafeArgv
         exit(runFuzzer(&count, &arguments) { data, size in playInput(data, size) })
