@@ -278,8 +278,9 @@ final class RegistryWork {
 
     /// The mark says how many transfers were made: those that were answered, and perhaps the one that was not.
     private func checkTransfers(atMost most: UInt32) throws {
-        let key = try patiently { try RegistryKey.open(shared, for: .allRead) }
-        let found = try number(key, "done\(number)")
+        let found = try patiently {
+            try number(try RegistryKey.open(shared, for: .allRead), "done\(number)")
+        }
         guard (transfers...most).contains(found) else {
             throw Wrong(text: "\(found) transfers are there, \(transfers) were made")
         }
