@@ -78,6 +78,62 @@ import Testing
         #expect(try other.values(plain, after: value("v")).map(\.name.text) == ["w", "x"])
     }
 
+    /// Keys in memory, of which something is done before each commit is seen.
+    private final class HookedStorage: RegistryStorage {
+        let memory = MemoryStorage()
+        let hook = Mutex<(@Sendable () -> Void)?>(nil)
+
+        func largestID() -> KeyID { memory.largestID() }
+        func key(_ id: KeyID) -> KeyRecord? { memory.key(id) }
+        func child(of parent: KeyID, named folded: [UInt8]) -> KeyRecord? {
+            memory.child(of: parent, named: folded)
+        }
+        func children(of parent: KeyID, after folded: [UInt8]?, limit: Int) -> [KeyRecord] {
+            memory.children(of: parent, after: folded, limit: limit)
+        }
+        func value(of key: KeyID, named folded: [UInt8]) -> ValueRecord? {
+            memory.value(of: key, named: folded)
+        }
+        func values(of key: KeyID, after folded: [UInt8]?, limit: Int, bytes: Int) -> [ValueRecord] {
+            memory.values(of: key, after: folded, limit: limit, bytes: bytes)
+        }
+        func apply(_ changes: RegistryChanges) {
+            hook.withLock { $0 }?()
+            memory.apply(changes)
+        }
+        func backup(to path: String) {}
+        func complaints() -> [String] { [] }
+        func flush() {}
+    }
+
+    @Test(arguments: [false, true])
+    func whoBeginsToWatchWhileACommitIsWrittenIsToldOfIt(includingSubtree: Bool) throws {
+        let storage = HookedStorage()
+        let engine = try RegistryEngine(storage)
+        let session = RegistrySession(engine)
+        let top = try session.make("Machine\\K")
+        let key = try session.make("Machine\\K\\L")
+        let told = Mutex<[RegistryChangeKinds]>([])
+        let watches = Mutex<[Watches.Watch]>([])
+        let watched = try session.record(
+            session.open(includingSubtree ? top : key), RegistryView(engine, .alone)
+        ).id
+        storage.hook.withLock {
+            $0 = {
+                // Nobody watched when the commit began.
+                let watch = Watches.Watch(key: watched, includesSubtree: includingSubtree, kinds: .all) {
+                    kinds in
+                    told.withLock { $0.append(kinds) }
+                }
+                engine.watches.add(watch)
+                watches.withLock { $0.append(watch) }
+            }
+        }
+        try session.set(key, value("v"), .string("new"))
+        engine.watches.settle()
+        #expect(told.withLock { $0 } == [.values])
+    }
+
     @Test func watchersAreToldOfWhatTheyAskedFor() throws {
         let told = Mutex<[RegistryChangeKinds]>([])
         func taken() -> [RegistryChangeKinds] {

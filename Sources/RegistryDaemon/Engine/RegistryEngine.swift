@@ -243,6 +243,7 @@ package final class RegistryEngine: Sendable {
     private func write(_ view: RegistryView) throws(RegistryError) {
         guard !view.changes.isEmpty else { return }
         try view.stamp()
+        let watched = watches.additions
         let events = try view.events()
         let places = view.places()
         var (stored, inMemory) = (RegistryChanges(), RegistryChanges())
@@ -257,7 +258,8 @@ package final class RegistryEngine: Sendable {
         defer { history.didChange() }
         if !stored.isEmpty { try storage.apply(stored) }
         publish(stored, inMemory, view)
-        watches.tell(events)
+        // Whoever began to watch meanwhile may have looked at what was there before.
+        watches.tell(watches.additions == watched ? events : (try? view.events()) ?? watches.everything)
     }
 
     private func publish(_ stored: RegistryChanges, _ inMemory: RegistryChanges, _ view: RegistryView) {
