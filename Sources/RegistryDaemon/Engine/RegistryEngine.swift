@@ -243,8 +243,6 @@ package final class RegistryEngine: Sendable {
     private func write(_ view: RegistryView) throws(RegistryError) {
         guard !view.changes.isEmpty else { return }
         try view.stamp()
-        let watched = watches.additions
-        let events = try view.events()
         let places = view.places()
         var (stored, inMemory) = (RegistryChanges(), RegistryChanges())
         for (id, record) in view.changes.keys {
@@ -258,8 +256,8 @@ package final class RegistryEngine: Sendable {
         defer { history.didChange() }
         if !stored.isEmpty { try storage.apply(stored) }
         publish(stored, inMemory, view)
-        // Whoever began to watch meanwhile may have looked at what was there before.
-        watches.tell(watches.additions == watched ? events : (try? view.events()) ?? watches.everything)
+        // Now that all see it: whoever begins to watch later has it to look at, and nobody before is passed over.
+        watches.tell((try? view.events()) ?? watches.everything)
     }
 
     private func publish(_ stored: RegistryChanges, _ inMemory: RegistryChanges, _ view: RegistryView) {

@@ -45,7 +45,6 @@ final class Watches: Sendable {
         var subtrees = 0
         var notes: [KeyID: Note] = [:]
         var count: UInt64 = 0
-        var additions: UInt64 = 0
     }
 
     private let state = Mutex(State())
@@ -56,14 +55,11 @@ final class Watches: Sendable {
     /// Whether anybody waits at all.
     var isEmpty: Bool { state.withLock { $0.byKey.isEmpty } }
 
-    /// How many watches were ever added.
-    var additions: UInt64 { state.withLock { $0.additions } }
     /// All kinds of change at each key that is watched.
     var everything: Events { state.withLock { Events(at: $0.byKey.mapValues { _ in .all }) } }
 
     func add(_ watch: Watch) {
         state.withLock { state in
-            state.additions += 1
             watch.begun.store(state.count, ordering: .relaxed)
             state.byKey[watch.key, default: [:]][ObjectIdentifier(watch)] = watch
             if watch.includesSubtree { state.subtrees += 1 }
