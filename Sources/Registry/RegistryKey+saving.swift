@@ -106,7 +106,7 @@ extension RegistryKey {
     /// descriptors do not grant it, and SeBackupPrivilege likewise; links take KEY_CREATE_LINK in any case. What keys
     /// inherit they inherit from where they are now. Corresponds to `RegRestoreKey`.
     ///
-    /// Of a caller without SeRestorePrivilege it may have 10,000 keys and values, else a million.
+    /// Of a caller without SeRestorePrivilege it may have 2,000 keys and values, else a million.
     ///
     /// - Parameters:
     ///   - file: where ``save(to:progress:)`` wrote, read from where it stands.

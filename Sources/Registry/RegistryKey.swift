@@ -215,7 +215,7 @@ public final class RegistryKey: Sendable {
     /// `RegDeleteTree`: then DELETE and KEY_ENUMERATE_SUB_KEYS on all that goes, or nothing is deleted.
     ///
     /// - Throws: ``RegistryError/hasSubkeys(_:)``, ``RegistryError/accessDenied(_:)``, ``RegistryError/limitReached(_:)``
-    ///   for a tree of more than 10,000 keys: delete parts of it first.
+    ///   for a tree of more than 2,000 keys: delete parts of it first.
     public func delete(_ path: String = "", tree: Bool = false) throws(RegistryError) {
         try done(
             .delete(

@@ -57,6 +57,29 @@ struct RegistryToolTests {
         }
     }
 
+    @Test("copies and deletes more than the registry changes at once")
+    func parts() throws {
+        try onRegistryTool { (scene) throws in
+            let file = scene.stage.directory + "/in.reg"
+            let text = (0..<1050).map { number in
+                #"[HKEY_CURRENT_USER\Big\\#(number % 5)\\#(number)]\#n"v"="\#(number)"\#n"#
+            }
+            try ("Windows Registry Editor Version 5.00\n" + text.joined())
+                .write(toFile: file, atomically: false, encoding: .utf8)
+            chmod(file, 0o644)
+            #expect(try scene.reg("import", file, as: scene.alice).status == 0)
+            #expect(try scene.reg("copy", "HKCU/Big", "HKCU/Two", "-s", as: scene.alice).status == 0)
+            #expect(try scene.reg("compare", "HKCU/Big", "HKCU/Two", "-s", as: scene.alice).status == 0)
+            let within = try scene.reg("copy", "HKCU/Big", "HKCU/Big/3/5", "-s", as: scene.alice)
+            #expect(within.status == 1 && within.errors.contains("itself"), "\(within)")
+            #expect(try scene.reg("copy", "HKCU/Two", "HKCU/Big/Two", "-s", as: scene.alice).status == 0)
+            let deleted = try scene.reg("delete", "HKCU/Big", "--force", as: scene.alice)
+            #expect(deleted.status == 0, "\(deleted)")
+            #expect(try scene.reg("query", "HKCU/Big", as: scene.alice).status == 1)
+            #expect(try scene.reg("query", "HKCU/Two/4/1049", as: scene.alice).status == 0)
+        }
+    }
+
     @Test("imports 20,000 values, and exports the same again")
     func files() throws {
         try onRegistryTool { (scene) throws in

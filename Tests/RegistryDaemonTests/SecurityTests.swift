@@ -27,6 +27,38 @@ import Testing
         #expect(try !dacl("Machine\\T\\P\\Q").contains("\(alice)"))
     }
 
+    @Test func aLargeTreeInheritsInParts() throws {
+        var limits = RegistryEngine.Limits()
+        limits.changes = 40
+        let session = RegistrySession(try RegistryEngine(MemoryStorage(), limits: limits))
+        let top = try session.make("Machine\\Top", "O:\(alice)D:P(A;CI;KA;;;SY)(A;CI;KA;;;\(alice))")
+        var paths = (0..<90).map { "Machine\\Top\\\($0)" }
+        paths += (0..<90).map { "Machine\\Top\\7\\\($0)" } + ["Machine\\Top\\7\\3\\deep"]
+        for path in paths { session.close(try session.make(path)) }
+        session.close(try session.make("Machine\\Top\\8\\Own", "D:P(A;;KA;;;SY)"))
+        let user = try caller(alice)
+        let opened = try session.open(start("Machine\\Top"), .allAccess, as: user).handle
+        let wanted = try SecurityDescriptor(sddl: "D:P(A;CI;KA;;;\(alice))(A;CI;KR;;;\(bob))")
+        try session.setDescriptor(opened, .dacl, to: wanted, as: user)
+        for path in paths {
+            session.close(try session.open(start(path), .allRead, as: try caller(bob)).handle)
+        }
+        #expect(
+            code {
+                _ = try session.open(start("Machine\\Top\\8\\Own"), .allRead, as: try caller(bob))
+            } == 5)
+        // A transaction is all or nothing.
+        let transaction = try session.beginTransaction()
+        let within = try session.open(start("Machine\\Top", in: transaction), .allAccess, as: user).handle
+        #expect(
+            code {
+                try session.setDescriptor(
+                    within, .dacl, to: try SecurityDescriptor(sddl: "D:P(A;CI;KA;;;\(alice))"), as: user)
+            } == 6701)
+        session.close(try session.open(start(paths[5]), .allRead, as: try caller(bob)).handle)
+        session.close(top)
+    }
+
     @Test func whoMayNotChangeAKeyBelowChangesNothingThere() throws {
         let user = try caller(alice)
         let sddl = "O:\(alice)D:P(A;CI;KA;;;SY)(A;CI;KA;;;\(alice))"

@@ -337,4 +337,30 @@ import Testing
             for await refused in group { #expect(refused == nil) }
         }
     }
+    @Test func whatIsAlwaysOvertakenIsDoneWhileNobodyCommitsIfItIsLittle() throws {
+        let engine = session.engine
+        let key = try session.make("Machine\\Busy")
+        let top = try session.make("Machine\\Goal")
+        let (busy, goal) = (try session.information(key).id, try session.information(top).id)
+        func change(_ count: Int) throws -> Int {
+            var attempts = 0
+            try engine.change { view throws(RegistryError) in
+                attempts += 1
+                _ = try view.value(of: busy, named: .init("v"))
+                // Nobody gets in the way of the fifth.
+                if !attempts.isMultiple(of: 5) {
+                    try session.set(key, .init("v"), .string("\(attempts)"))
+                }
+                for number in 0..<count {
+                    let record = ValueRecord(name: try .init("\(number)"), type: .string, bytes: [])
+                    try view.set(record, of: goal)
+                }
+            }
+            return attempts
+        }
+        #expect(try change(256) == 5)
+        // Whoever wants to commit would wait for this.
+        #expect(code { _ = try change(257) } == 6800)
+        #expect(try session.values(top, after: nil).count == 256)
+    }
 }

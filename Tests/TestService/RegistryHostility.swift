@@ -160,17 +160,15 @@ extension Session {
         return .value("\(clients.count) connections \(total)")
     }
 
-    /// Trees at the limit made, copied and deleted, and values at it and over it.
+    /// Trees at the limit made, copied and deleted, transactions at it, and values at it and over it.
     private func changes(seconds: Int, _ socket: String) throws -> String {
-        var (trees, refused, values) = (0, 0, 0)
+        var (trees, transactions, refused, values) = (0, 0, 0, 0)
         let top = try RegistryKey.create("CurrentUser\\Hostile")
-        try RegistryTransaction.run { transaction in
-            let made = try RegistryKey.create("CurrentUser\\Hostile\\Tree", in: transaction)
-            for number in 0..<2500 { _ = try made.create("\(number)") }
-            let deep = (0..<400).map { _ in "d" }.joined(separator: "\\")
-            let bottom = try made.create(deep)
-            for number in 0..<2500 { _ = try bottom.create("\(number)") }
-        }
+        let made = try RegistryKey.create("CurrentUser\\Hostile\\Tree")
+        for number in 0..<750 { _ = try made.create("\(number)") }
+        let deep = (0..<400).map { _ in "d" }.joined(separator: "\\")
+        let bottom = try made.create(deep)
+        for number in 0..<750 { _ = try bottom.create("\(number)") }
         let tree = try top.open("Tree", for: .allAccess)
         try tree.copy(to: try top.create("Second"))
         let end = ContinuousClock.now + .seconds(seconds)
@@ -187,6 +185,12 @@ extension Session {
                 guard case .limitReached = error else { throw error }
                 refused += 1
             }
+            try RegistryTransaction.run { transaction in
+                let key = try RegistryKey.open(
+                    "CurrentUser\\Hostile", for: .allAccess, in: transaction)
+                for number in 0..<2000 { try key.set("v\(number)", "x") }
+                transactions += 1
+            }
             for _ in 0..<5 {
                 try top.set("big", to: RegistryValue(type: .binary, bytes: big))
                 values += 1
@@ -198,7 +202,7 @@ extension Session {
                 refused += 1
             }
         }
-        return "trees=\(trees) values=\(values) refused=\(refused)"
+        return "trees=\(trees) transactions=\(transactions) values=\(values) refused=\(refused)"
     }
 }
 

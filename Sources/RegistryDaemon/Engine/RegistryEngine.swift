@@ -12,14 +12,17 @@ package final class RegistryEngine: Sendable {
     package struct Limits: Sendable {
         /// The largest value in bytes.
         package var value = RegistryLimits.value
-        /// The most keys and values that one call or transaction changes.
-        package var changes = 10_000
+        /// The most keys and values that one call or transaction changes. They are written at once, and all other commits
+        /// wait meanwhile: that many take some 30 ms.
+        package var changes = 2_000
         /// The most bytes of values that one call or transaction writes.
-        package var changedBytes = 32 << 20
+        package var changedBytes = 8 << 20
+        /// How many times as much a transaction of somebody who may restore changes, and holds.
+        package var restoring = 500
         /// About how many bytes of keys and values that were looked at are kept in memory.
         package var cachedBytes = 512 << 20
         /// About how many bytes the open transactions of one user take.
-        package var transactionBytes = 64 << 20
+        package var transactionBytes = 16 << 20
         /// About how many bytes it takes to remember what was changed while transactions are open.
         package var historyBytes = 64 << 20
 
@@ -61,6 +64,8 @@ package final class RegistryEngine: Sendable {
     private let core: Guarded<Core>
     /// Held by the one commit that is being written.
     private let writing = Mutex(())
+    /// Held before ``writing`` for a large one: of all that wait, a small one has one large one before it at most.
+    private let writingMuch = Mutex(())
     let history: History
     private let lastID: Atomic<KeyID>
     private let lastVolatileID = Atomic<KeyID>(0)
@@ -192,18 +197,33 @@ package final class RegistryEngine: Sendable {
     func change<Result>(
         for share: UserShare? = nil, _ body: (RegistryView) throws(RegistryError) -> Result
     ) throws(RegistryError) -> Result {
-        for _ in 0..<4 {
-            let view = RegistryView(self, .call, begun: history.begin(), share: share)
+        var attempt = 1
+        while true {
+            // Others wait while it is worked out after all have committed: that is for small ones.
+            let isAlone = attempt.isMultiple(of: 5)
             do throws(RegistryError) {
-                let result = try body(view)
-                try commit(view)
-                return result
+                return isAlone ? try changeAlone(body) : try tryToChange(for: share, body)
             } catch {
-                rollBack(view)
-                guard case .conflict = error else { throw error }
+                guard case .conflict = error, attempt < 20 else { throw error }
+                attempt += 1
             }
         }
-        return try writing.withLock { _ throws(RegistryError) in
+    }
+
+    private func tryToChange<Result>(
+        for share: UserShare?, _ body: (RegistryView) throws(RegistryError) -> Result
+    ) throws(RegistryError) -> Result {
+        let view = RegistryView(self, .call, begun: history.begin(), share: share)
+        defer { rollBack(view) }
+        let result = try body(view)
+        try commit(view)
+        return result
+    }
+
+    private func changeAlone<Result>(
+        _ body: (RegistryView) throws(RegistryError) -> Result
+    ) throws(RegistryError) -> Result {
+        try writing.withLock { _ throws(RegistryError) in
             let view = RegistryView(self, .alone)
             let result = try body(view)
             try write(view)
@@ -214,7 +234,7 @@ package final class RegistryEngine: Sendable {
     /// Begins a transaction: what it does others see when it is committed.
     ///
     /// - Parameters:
-    ///   - isLarge: for somebody who may restore: it may change a hundred times as much.
+    ///   - isLarge: for somebody who may restore: it may change `Limits.restoring` times as much.
     ///   - share: of the user for whom it is begun.
     func begin(isLarge: Bool = false, for share: UserShare? = nil) -> RegistryView {
         RegistryView(self, .transaction, isLarge: isLarge, begun: history.begin(), share: share)
@@ -230,6 +250,11 @@ package final class RegistryEngine: Sendable {
             guard history.areAsBefore(view.touched, view.begun) else { throw .overtaken }
             return
         }
+        guard view.isLarge else { return try writeUnlessOvertaken(view) }
+        try writingMuch.withLock { _ throws(RegistryError) in try writeUnlessOvertaken(view) }
+    }
+
+    private func writeUnlessOvertaken(_ view: RegistryView) throws(RegistryError) {
         try writing.withLock { _ throws(RegistryError) in
             guard history.areAsBefore(view.touched, view.begun) else { throw .overtaken }
             view.endReading()

@@ -19,7 +19,7 @@ final class RegistryView {
 
     /// What it is for.
     enum Purpose {
-        /// Nothing is changed meanwhile, or each look is for itself.
+        /// Nothing is changed meanwhile, or each look is for itself. It changes little, since others wait.
         case alone
         /// One call, which others may overtake.
         case call
@@ -48,7 +48,7 @@ final class RegistryView {
     private let share: UserShare?
     /// What it holds of its user's share.
     private var held = 0
-    private var isLargeChange = false
+    private var holdsLargeChange = false
     /// Whether what others change is remembered for it.
     private var isFollowed: Bool
     private var isOver = false
@@ -58,7 +58,7 @@ final class RegistryView {
         share: UserShare? = nil
     ) {
         (self.engine, self.purpose, self.begun, self.share) = (engine, purpose, begun, share)
-        scale = isLarge ? 100 : 1
+        scale = isLarge ? engine.limits.restoring : 1
         isFollowed = purpose != .alone
     }
 
@@ -75,7 +75,7 @@ final class RegistryView {
         guard !isOver else { return }
         isOver = true
         share?.give(held)
-        if isLargeChange { share?.largeChange.signal() }
+        if holdsLargeChange { share?.largeChange.signal() }
     }
 
     deinit { end() }
@@ -95,8 +95,7 @@ final class RegistryView {
     private func touch(_ place: Place) throws(RegistryError) {
         guard purpose != .alone, touched.insert(place).inserted else { return }
         guard touched.count <= 10 * scale * engine.limits.changes else {
-            // A call that reads more is carried out while nobody commits.
-            throw purpose == .call ? .overtaken : tooMuch("reads")
+            throw tooMuch("reads")
         }
         try hold(place.size)
     }
@@ -115,6 +114,9 @@ final class RegistryView {
         record.lastWrite = written
         return record
     }
+
+    /// Whether it takes long to write.
+    var isLarge: Bool { changeCount > 256 || changeCount > 1 && bytes > 2 << 20 }
 
     private func hold(_ size: Int) throws(RegistryError) {
         guard let share, purpose == .transaction else { return }
@@ -137,10 +139,12 @@ final class RegistryView {
                 "changes \(engine.limits.changes) keys and values, \(engine.limits.changedBytes) bytes,")
         }
         try hold(512 + size)
+        guard isLarge else { return }
+        guard purpose != .alone else { throw .overtaken }
         // Waits where it holds nothing that others wait for.
-        if let share, purpose == .call, !isLargeChange, changeCount > 256 || bytes > 2 << 20 {
+        if let share, purpose == .call, !holdsLargeChange {
             share.largeChange.wait()
-            isLargeChange = true
+            holdsLargeChange = true
         }
     }
 

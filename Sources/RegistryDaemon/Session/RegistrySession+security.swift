@@ -51,6 +51,9 @@ extension RegistrySession {
     /// label take WRITE_OWNER, the DACL WRITE_DAC, the SACL ACCESS_SYSTEM_SECURITY. Below, a list that is protected stays,
     /// and so does a key, with all below it, on which the caller has no WRITE_DAC.
     ///
+    /// Outside of transactions, the keys of a large tree inherit in parts, one after the other. What goes wrong after the
+    /// first leaves the others as they were; the same done again goes through all of them.
+    ///
     /// - Throws: ``RegistryError/invalidSecurity(_:)`` for an owner or label that the caller may not give.
     package func setDescriptor(
         _ handle: UInt64, _ parts: SecurityParts, to wanted: SecurityDescriptor, as caller: Caller
@@ -61,7 +64,9 @@ extension RegistrySession {
         if parts.contains(.sacl) { needed.insert(.accessSystemSecurity) }
         guard needed != [], parts.isSubset(of: .all) else { throw .invalid("say which parts are to be set") }
         let key = try open(handle, for: needed)
-        try changing(key.transaction) { view throws(RegistryError) in
+        let isRestoring = key.intent != [] && caller.token.holds(.restore)
+        let inPart = key.transaction == 0
+        var rest = try changing(key.transaction) { view throws(RegistryError) -> [Heirs] in
             var record = try record(key, view)
             var descriptor = try descriptor(of: record)
             try apply(parts, of: wanted, to: &descriptor, key, caller)
@@ -71,11 +76,24 @@ extension RegistrySession {
             }
             record.descriptor = descriptor.bytes
             try view.update(record)
-            guard !parts.isDisjoint(with: [.dacl, .sacl]) else { return }
-            try propagate(
-                descriptor, below: record.id, view, caller,
-                isRestoring: key.intent != [] && caller.token.holds(.restore))
+            guard !parts.isDisjoint(with: [.dacl, .sacl]) else { return [] }
+            return try propagate(to: [Heirs(of: record.id)], view, caller, isRestoring, inPart: inPart)
         }
+        while !rest.isEmpty {
+            let next = rest
+            rest = try engine.change(for: share) { view throws(RegistryError) in
+                try propagate(to: next, view, caller, isRestoring, inPart: true)
+            }
+        }
+    }
+
+    /// The keys directly below one that are yet to inherit.
+    private struct Heirs {
+        let key: KeyID
+        /// The last of them that has inherited.
+        var after: [UInt8]?
+
+        init(of key: KeyID) { self.key = key }
     }
 
     private func descriptor(of record: KeyRecord) throws(RegistryError) -> SecurityDescriptor {
@@ -162,14 +180,24 @@ extension RegistrySession {
         } catch { throw .invalidSecurity("a key below cannot inherit this: \(error)") }
     }
 
+    /// Has keys inherit anew, and those below them.
+    ///
+    /// - Parameter inPart: no more than one call may change.
+    /// - Returns: what is left.
     private func propagate(
-        _ parent: SecurityDescriptor, below id: KeyID, _ view: RegistryView, _ caller: Caller,
-        isRestoring: Bool
-    ) throws(RegistryError) {
-        var after: [UInt8]?
-        while true {
-            let page = try view.children(of: id, after: after, limit: limits.page)
-            guard let end = page.last else { return }
+        to heirs: [Heirs], _ view: RegistryView, _ caller: Caller, _ isRestoring: Bool, inPart: Bool
+    ) throws(RegistryError) -> [Heirs] {
+        let size = min(limits.page, max(1, engine.limits.changes / 4))
+        var (left, looked) = (heirs, 0)
+        while var next = left.popLast() {
+            // Somebody else may have deleted it, or set what it has, since the part before.
+            guard let record = try view.key(next.key) else { continue }
+            looked += 1
+            let parent = try descriptor(of: record)
+            let page = try view.children(of: next.key, after: next.after, limit: size)
+            guard let end = page.last else { continue }
+            next.after = end.name.folded
+            left.append(next)
             for child in page {
                 if !isRestoring {
                     guard try caller.has(.writeDAC, on: child) else { continue }
@@ -181,9 +209,13 @@ extension RegistrySession {
                 var record = child
                 record.descriptor = inherited.bytes
                 try view.update(record)
-                try propagate(inherited, below: child.id, view, caller, isRestoring: isRestoring)
+                left.append(Heirs(of: child.id))
             }
-            after = end.name.folded
+            looked += page.count
+            if inPart, view.changeCount + size >= engine.limits.changes || looked >= engine.limits.changes {
+                return left
+            }
         }
+        return []
     }
 }

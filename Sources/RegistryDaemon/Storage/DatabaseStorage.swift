@@ -132,74 +132,85 @@ package final class DatabaseStorage: RegistryStorage {
     package func apply(_ changes: RegistryChanges) throws(RegistryError) {
         do {
             try writer.write { database in
-                var replaced: Set<Int64> = []
-                for (id, record) in changes.keys.sorted(by: { $0.key < $1.key }) {
-                    try release(id, for: record, &replaced, database)
-                }
-                for record in changes.keys.values.compactMap({ $0 }).sorted(by: { $0.id < $1.id }) {
-                    try put(record, database)
-                }
-                for (id, values) in changes.values where changes.keys[id] != .some(nil) {
-                    for (name, value) in values { try put(value, name, of: id, database) }
-                }
-                for id in replaced {
-                    try database.cachedStatement(
-                        sql:
-                            "DELETE FROM security WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM key WHERE security = ?1)"
-                    ).execute(arguments: [id])
-                }
+                let replaced = try release(changes, database)
+                try put(changes.keys.values.compactMap { $0 }.sorted { $0.id < $1.id }, database)
+                try put(changes.values.filter { changes.keys[$0.key] != .some(nil) }, database)
+                let forget = try database.cachedStatement(
+                    sql:
+                        "DELETE FROM security WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM key WHERE security = ?1)"
+                )
+                for id in replaced { try forget.execute(arguments: [id]) }
             }
         } catch { throw DatabaseFile.explain(error, path) }
     }
 
-    /// Removes a key, or gives a name free that it has no more: another may take it in the same commit.
-    private func release(
-        _ id: KeyID, for record: KeyRecord?, _ replaced: inout Set<Int64>, _ database: Database
-    ) throws {
-        let found = try database.cachedStatement(sql: "SELECT security, folded FROM key WHERE id = ?")
-        guard let old = try Row.fetchOne(found, arguments: [id]) else { return }
-        replaced.insert(old[0])
-        guard record.map({ $0.name.folded != bytes(old, 1) }) ?? true else { return }
-        let statement = try database.cachedStatement(
-            sql: record == nil
-                ? "DELETE FROM key WHERE id = ?"
-                : "UPDATE key SET folded = CAST(x'00' || CAST(id AS TEXT) AS BLOB) WHERE id = ?")
-        try statement.execute(arguments: [id])
+    /// Removes keys, or gives names free that they have no more: others may take them in the same commit.
+    ///
+    /// - Returns: the descriptors that keys had.
+    private func release(_ changes: RegistryChanges, _ database: Database) throws -> Set<Int64> {
+        // Keys that nobody had before have larger ids, mostly.
+        let last = try KeyID.fetchOne(try database.cachedStatement(sql: "SELECT max(id) FROM key")) ?? 0
+        let find = try database.cachedStatement(sql: "SELECT security, folded FROM key WHERE id = ?")
+        let delete = try database.cachedStatement(sql: "DELETE FROM key WHERE id = ?")
+        let rename = try database.cachedStatement(
+            sql: "UPDATE key SET folded = CAST(x'00' || CAST(id AS TEXT) AS BLOB) WHERE id = ?")
+        var replaced: Set<Int64> = []
+        for (id, record) in changes.keys where id <= last {
+            guard let old = try Row.fetchOne(find, arguments: [id]) else { continue }
+            replaced.insert(old[0])
+            guard let record else {
+                try delete.execute(arguments: [id])
+                continue
+            }
+            if record.name.folded != bytes(old, 1) { try rename.execute(arguments: [id]) }
+        }
+        return replaced
     }
 
-    private func put(_ record: KeyRecord, _ database: Database) throws {
-        try database.cachedStatement(sql: "INSERT INTO security (bytes) VALUES (?) ON CONFLICT DO NOTHING")
-            .execute(arguments: [Blob(record.descriptor)])
-        try database.cachedStatement(
+    private func put(_ records: [KeyRecord], _ database: Database) throws {
+        let add = try database.cachedStatement(
+            sql: "INSERT INTO security (bytes) VALUES (?) ON CONFLICT DO NOTHING")
+        let find = try database.cachedStatement(sql: "SELECT id FROM security WHERE bytes = ?")
+        let put = try database.cachedStatement(
             sql: """
                 INSERT INTO key (id, parent, folded, name, class, written, flags, security)
-                VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT id FROM security WHERE bytes = ?))
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (id) DO UPDATE SET folded = excluded.folded, name = excluded.name,
                     class = excluded.class, written = excluded.written, flags = excluded.flags,
                     security = excluded.security
-                """
-        ).execute(arguments: [
-            record.id, record.parent, Blob(record.name.folded), record.name.text, record.className,
-            Int64(bitPattern: record.lastWrite), record.isLink ? 1 : 0, Blob(record.descriptor),
-        ])
+                """)
+        var numbers: [[UInt8]: Int64] = [:]
+        for record in records {
+            if numbers[record.descriptor] == nil {
+                try add.execute(arguments: [Blob(record.descriptor)])
+                numbers[record.descriptor] = try Int64.fetchOne(find, arguments: [Blob(record.descriptor)])
+            }
+            try put.execute(arguments: [
+                record.id, record.parent, Blob(record.name.folded), record.name.text, record.className,
+                Int64(bitPattern: record.lastWrite), record.isLink ? 1 : 0, numbers[record.descriptor],
+            ])
+        }
     }
 
-    private func put(
-        _ value: ValueRecord?, _ folded: [UInt8], of key: KeyID, _ database: Database
-    ) throws {
-        guard let value else {
-            return try database.cachedStatement(sql: "DELETE FROM value WHERE key = ? AND folded = ?")
-                .execute(arguments: [key, Blob(folded)])
-        }
-        try database.cachedStatement(
+    private func put(_ values: [KeyID: [[UInt8]: ValueRecord?]], _ database: Database) throws {
+        let delete = try database.cachedStatement(sql: "DELETE FROM value WHERE key = ? AND folded = ?")
+        let put = try database.cachedStatement(
             sql: """
                 INSERT INTO value (key, folded, name, type, data) VALUES (?, ?, ?, ?, ?)
                 ON CONFLICT (key, folded) DO UPDATE SET name = excluded.name, type = excluded.type,
                     data = excluded.data
-                """
-        ).execute(arguments: [
-            key, Blob(folded), value.name.text, Int64(value.type.rawValue), Blob(value.bytes),
-        ])
+                """)
+        for (key, values) in values {
+            for (folded, value) in values {
+                guard let value else {
+                    try delete.execute(arguments: [key, Blob(folded)])
+                    continue
+                }
+                try put.execute(arguments: [
+                    key, Blob(folded), value.name.text, Int64(value.type.rawValue), Blob(value.bytes),
+                ])
+            }
+        }
     }
 
     // MARK: Care

@@ -96,10 +96,36 @@ extension RegCommand {
             // A link goes itself, not what it leads to.
             let opened = try registry.open(path, for: [.delete, .enumerateSubKeys], options: .openLink)
             do { try opened.delete(tree: true) } catch RegistryError.limitReached {
-                let subkeys = try opened.subkeys()
-                guard !subkeys.isEmpty else { return try opened.delete() }
-                for subkey in subkeys { try deleteTree(try path.appending(subkey.name)) }
-                try opened.delete(tree: true)
+                try deleteInParts(path)
+            }
+        }
+
+        private func deleteInParts(_ path: RegistryPath) throws {
+            var (paths, next) = ([path], 0)
+            while next < paths.count {
+                let above = paths[next]
+                let key = try registry.open(above, for: .enumerateSubKeys, options: .openLink)
+                for subkey in try key.subkeys() { paths.append(try above.appending(subkey.name)) }
+                next += 1
+            }
+            // Each comes after the one above it.
+            let count = paths.count
+            var progress = Progress("deleting", total: count)
+            defer { progress.end() }
+            while !paths.isEmpty {
+                let part = paths.suffix(1000)
+                try RegistryTransaction.run(socket: registry.socket) { transaction in
+                    for path in part.reversed() {
+                        do {
+                            try registry.open(path, for: .delete, options: .openLink, in: transaction)
+                                .delete()
+                        } catch RegistryError.keyNotFound {
+                            // Somebody else was faster.
+                        }
+                    }
+                }
+                paths.removeLast(part.count)
+                progress.show(count - paths.count)
             }
         }
     }
@@ -113,6 +139,9 @@ extension RegCommand {
                   reg copy HKCU/Software/Acme HKLM/Software/Acme --recursive
 
                 What the other key has of the same name is replaced; what it has besides stays.
+                All is copied or nothing, unless there is more than the registry takes at
+                once: then it is copied in parts, one after the other, and keys that refuse it
+                are told on standard error; the exit code is 1 then.
                 """)
 
         @Argument(help: "The key to copy.", completion: KeyArgument.completion, transform: KeyArgument.path)
@@ -126,14 +155,35 @@ extension RegCommand {
 
         func run() throws {
             guard !recursive else {
-                return try registry.open(source).copy(
-                    to: try registry.create(target, for: [.setValue, .createSubKey]))
+                let goal = try registry.create(target, for: [.setValue, .createSubKey])
+                do { try registry.open(source).copy(to: goal) } catch RegistryError.limitReached {
+                    try copyInParts()
+                }
+                return
             }
             try RegistryTransaction.run(socket: registry.socket) { transaction in
                 let values = try registry.open(source, for: .queryValue, in: transaction).values()
                 let copy = try registry.create(target, for: .setValue, in: transaction)
                 for (name, value) in values { try copy.set(name.text, to: value) }
             }
+        }
+
+        private func copyInParts() throws {
+            var progress = Progress("copying")
+            defer { progress.end() }
+            var importer = Importer(registry)
+            let visit = KeyVisit(registry: registry, isRecursive: true)
+            try visit.go(through: source) { path, opened in
+                var change = KeyChange(
+                    try path.names.dropFirst(source.names.count).reduce(target) { try $0.appending($1) })
+                let information = try opened.information()
+                (change.className, change.isLink) = (information.className, information.isLink)
+                for (name, value) in try opened.values() { change.set(name, value) }
+                try importer.take(change)
+                progress.show(importer.count.keys)
+            }
+            try importer.finish()
+            if visit.hasSkipped { throw ExitCode(1) }
         }
     }
 }

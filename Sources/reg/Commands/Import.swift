@@ -16,7 +16,7 @@ extension RegCommand {
                   reg import NTUSER.DAT --to HKLM/Software/Old
 
                 Registry files are of version 5 or REGEDIT4, as regedit, Wine and Samba write
-                them. A file that is malformed anywhere changes nothing. Up to some 8,000
+                them. A file that is malformed anywhere changes nothing. Up to some 1,500
                 changes are made together or not at all; more are made in parts of as many.
 
                 A hive file (of Windows, or made by hivexsh or reged) goes below the key that

@@ -6,7 +6,7 @@ import ToolSupport
 /// Carries changes out, as many in one transaction as the registry allows.
 struct Importer {
     /// Below what a registry lets one transaction change, unless it was told otherwise.
-    private static let (mostChanges, mostBytes) = (8_000, 16 << 20)
+    private static let (mostChanges, mostBytes) = (1_500, 4 << 20)
 
     /// What was done.
     struct Count: Encodable {
@@ -66,7 +66,9 @@ struct Importer {
     private mutating func set(_ name: RegistryValueName, _ value: RegistryValue?) throws(RegistryError) {
         // A key of very many values is spread over several transactions.
         if let change, change.weight + weight >= Self.mostChanges || change.bytes + bytes >= Self.mostBytes {
-            try begin(KeyChange(change.path))
+            var next = KeyChange(change.path)
+            next.isLink = change.isLink
+            try begin(next)
         }
         change?.set(name, value)
     }

@@ -33,7 +33,7 @@ struct RegistryHostilityTests {
             // What each does, on how many connections, and what comes of each of them. Large values take long without
             // optimization.
             for (kind, usual, expected) in [
-                ("watches", 16, 256), ("keys", 8, 126), ("transactions", 1, 30), ("lists", 2, 1),
+                ("watches", 16, 256), ("keys", 8, 126), ("transactions", 1, 7), ("lists", 2, 1),
                 ("halves", 8, 1),
             ] {
                 let connections = long == nil ? usual : 256
