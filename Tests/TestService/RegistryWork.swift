@@ -179,7 +179,9 @@ final class RegistryWork {
                     try key.rename(to: RegistryKeyName(name))
                 }
             case .copy(let path, let goal):
-                guard !goal.starts(with: path), !path.starts(with: goal),
+                // A tree that was copied into itself again and again would be more than the registry changes at once.
+                let size = model.keys.count { $0.key.starts(with: path) }
+                guard model.keys.count + size <= 100, !goal.starts(with: path), !path.starts(with: goal),
                     let key = try existing(path, top, model), let target = try existing(goal, top, model)
                 else { return false }
                 model.move(path, to: goal, keeping: true)

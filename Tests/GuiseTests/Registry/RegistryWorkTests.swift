@@ -34,17 +34,18 @@ struct RegistryWorkTests {
                 return client
             }
             let watcher = try Watcher(stage, system)
-            var (kills, random) = (kills, SystemRandomNumberGenerator())
+            var (last, random) = (ContinuousClock.now, SystemRandomNumberGenerator())
             var killed = 0
             var pending = Array(workers.enumerated())
             while !pending.isEmpty {
                 try watcher.round(Int.random(in: 1...5, using: &random))
-                if kills, Int.random(in: 0..<3, using: &random) == 0 {
+                if kills, ContinuousClock.now > last + .seconds(1), Int.random(in: 0..<3, using: &random) == 0
+                {
                     usleep(.random(in: 0...300_000, using: &random))
                     try registry.crash()
                     killed += 1
-                    // Each has to do something between two ends.
-                    kills = !pending.isEmpty
+                    // Each has to find out where it is, and to do something, between two ends.
+                    last = .now
                 }
                 pending = try pending.filter { number, client in
                     guard client.hasReply else { return true }
