@@ -337,6 +337,7 @@ import Testing
             for await refused in group { #expect(refused == nil) }
         }
     }
+
     @Test func whatIsAlwaysOvertakenIsDoneWhileNobodyCommitsIfItIsLittle() throws {
         let engine = session.engine
         let key = try session.make("Machine\\Busy")

@@ -13,7 +13,7 @@ package final class RegistryEngine: Sendable {
         /// The largest value in bytes.
         package var value = RegistryLimits.value
         /// The most keys and values that one call or transaction changes. They are written at once, and all other commits
-        /// wait meanwhile: that many take some 30 ms.
+        /// wait meanwhile: that many take some 45 ms.
         package var changes = 2_000
         /// The most bytes of values that one call or transaction writes.
         package var changedBytes = 8 << 20

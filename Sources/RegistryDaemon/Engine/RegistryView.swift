@@ -94,9 +94,7 @@ final class RegistryView {
 
     private func touch(_ place: Place) throws(RegistryError) {
         guard purpose != .alone, touched.insert(place).inserted else { return }
-        guard touched.count <= 50 * scale * engine.limits.changes else {
-            throw tooMuch("reads")
-        }
+        guard touched.count <= 50 * scale * engine.limits.changes else { throw tooMuch("reads") }
         try hold(place.size)
     }
 
