@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,6 +57,16 @@ double bench_open_close_as(const char *path, int count, uid_t uid, gid_t gid) {
             return -errno;
     }
     return (bench_now() - start) / count;
+}
+
+int bench_stay_on_one_processor(int stays) {
+    static cpu_set_t all;
+    if (!stays) return sched_setaffinity(0, sizeof all, &all);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    if (sched_getaffinity(0, sizeof all, &all) < 0) return -1;
+    return sched_setaffinity(0, sizeof one, &one);
 }
 
 static const char *numbered(char *out, size_t size, const char *path, int number) {

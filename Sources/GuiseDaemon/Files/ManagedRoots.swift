@@ -41,14 +41,22 @@ extension statx {
     var isDevice: Bool { kind == GUISE_S_IFCHR || kind == GUISE_S_IFBLK }
 }
 
-/// The managed roots of this machine.
+/// The managed roots of this machine. Every call with a path asks for them, an administrator changes them: there are as
+/// many copies of the list as keep threads that ask from meeting at one lock. Changed on the control thread alone.
 final class ManagedRoots: Sendable {
-    private let roots = Mutex<[OpenRoot]>([])
+    private final class Copy: Sendable { let roots = Mutex<[OpenRoot]>([]) }
+    private let copies = (0..<16).map { _ in Copy() }
     private let changes = Atomic<UInt64>(0)
 
-    func list() -> [OpenRoot] { roots.withLock { $0 } }
-    var isEmpty: Bool { roots.withLock { $0.isEmpty } }
-    func replace(_ all: [OpenRoot]) { roots.withLock { $0 = all } }
+    /// The copy that the calling thread looks at.
+    private var copy: Copy {
+        let thread = UInt64(pthread_self()) &* 0x9E37_79B9_7F4A_7C15
+        return copies[Int(thread >> 60)]
+    }
+
+    func list() -> [OpenRoot] { copy.roots.withLock { $0 } }
+    var isEmpty: Bool { copy.roots.withLock { $0.isEmpty } }
+    func replace(_ all: [OpenRoot]) { for copy in copies { copy.roots.withLock { $0 = all } } }
 
     /// Rises with every name under a managed root that comes to stand for something else, or nothing.
     var changeCount: UInt64 { changes.load(ordering: .acquiring) }
@@ -57,7 +65,7 @@ final class ManagedRoots: Sendable {
     /// The root that a path names or leads through, as it is spelled, and where the rest of the path starts.
     /// A spelling with links or `..` in it may lead elsewhere; opening tells.
     func root(spelledBy path: UnsafeBufferPointer<CChar>) -> (root: OpenRoot, rest: Int)? {
-        roots.withLock { roots in
+        copy.roots.withLock { roots in
             for root in roots {
                 let count = root.path.count
                 guard path.count >= count, path.count == count || path[count] == 0x2F else { continue }
@@ -73,7 +81,7 @@ final class ManagedRoots: Sendable {
     /// The root that an object is, by device and inode.
     func root(_ status: statx) -> OpenRoot? {
         guard status.isDirectory else { return nil }
-        return roots.withLock { $0.first { $0.inode == status.stx_ino && $0.device == status.device } }
+        return copy.roots.withLock { $0.first { $0.inode == status.stx_ino && $0.device == status.device } }
     }
 
     /// The root that an open object lies under, by the kernel's name for it.

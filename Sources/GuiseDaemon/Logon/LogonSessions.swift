@@ -49,20 +49,19 @@ package enum LogonType: Sendable, Hashable {
     }
 }
 
-/// The logon sessions that are alive.
+/// The logon sessions that are alive. Every decision asks for one: they are spread by their numbers, so that threads that
+/// ask for different ones hardly ever meet at a lock.
 package final class LogonSessions: Sendable {
-    private struct State {
-        var next: UInt64
-        var alive: [UInt64: LogonSession] = [:]
-    }
+    private final class Shard: Sendable { let alive = Mutex<[UInt64: LogonSession]>([:]) }
 
-    private let state: Mutex<State>
+    private let shards = (0..<64).map { _ in Shard() }
+    // Random, so that a number kept from an earlier run names no session of this one. Numbers below 2³² are left to the
+    // fixed sessions of Windows (0x3e7 and its kin).
+    private let next = Atomic<UInt64>(.random(in: (1 << 32)..<(1 << 62)))
 
-    package init() {
-        // Random, so that a number kept from an earlier run names no session of this one. Numbers below
-        // 2³² are left to the fixed sessions of Windows (0x3e7 and its kin).
-        state = Mutex(State(next: .random(in: (1 << 32)..<(1 << 62))))
-    }
+    package init() {}
+
+    private func shard(of id: UInt64) -> Shard { shards[Int(id % UInt64(shards.count))] }
 
     /// Starts a session.
     ///
@@ -73,32 +72,29 @@ package final class LogonSessions: Sendable {
     package func begin(
         user: SID, kind: LogonSession.Kind, creator: UInt64? = nil, rule: Int64? = nil, expiry: UInt64? = nil
     ) -> LogonSession {
-        state.withLock { state in
-            let session = LogonSession(
-                id: state.next, user: user, kind: kind, since: WallClock.milliseconds, creator: creator,
-                rule: rule, expiry: expiry)
-            state.next += 1
-            state.alive[session.id] = session
-            return session
-        }
+        let session = LogonSession(
+            id: next.add(1, ordering: .relaxed).oldValue, user: user, kind: kind,
+            since: WallClock.milliseconds, creator: creator, rule: rule, expiry: expiry)
+        shard(of: session.id).alive.withLock { $0[session.id] = session }
+        return session
     }
 
     /// Whether the session has not ended. Asked for every decision.
     package func isAlive(_ id: UInt64) -> Bool {
-        state.withLock { state in
+        shard(of: id).alive.withLock { alive in
             // In place: a copy of it would count its references.
-            state.alive.index(forKey: id).map { !state.alive.values[$0].hasExpired } ?? false
+            alive.index(forKey: id).map { !alive.values[$0].hasExpired } ?? false
         }
     }
 
     /// The session, as long as it is alive.
     package func session(_ id: UInt64) -> LogonSession? {
-        state.withLock { $0.alive[id].flatMap { $0.hasExpired ? nil : $0 } }
+        shard(of: id).alive.withLock { $0[id].flatMap { $0.hasExpired ? nil : $0 } }
     }
 
     /// Every session that is alive, the oldest first.
     package func list() -> [LogonSession] {
-        state.withLock { $0.alive.values.filter { !$0.hasExpired } }.sorted { $0.id < $1.id }
+        shards.flatMap { $0.alive.withLock { $0.values.filter { !$0.hasExpired } } }.sorted { $0.id < $1.id }
     }
 
     /// Ends a session: every later decision with one of its tokens fails.
@@ -106,7 +102,7 @@ package final class LogonSessions: Sendable {
     /// - Returns: whether it was alive.
     @discardableResult
     package func end(_ id: UInt64) -> Bool {
-        state.withLock { $0.alive.removeValue(forKey: id) != nil }
+        shard(of: id).alive.withLock { $0.removeValue(forKey: id) != nil }
     }
 
     /// Ends every session of a user, for instance of an account that was removed.
@@ -122,10 +118,12 @@ package final class LogonSessions: Sendable {
     }
 
     private func end(where condition: (LogonSession) -> Bool) -> [LogonSession] {
-        state.withLock { state in
-            let ended = state.alive.values.filter(condition)
-            for session in ended { state.alive[session.id] = nil }
-            return ended.sorted { $0.id < $1.id }
-        }
+        shards.flatMap { shard in
+            shard.alive.withLock { alive in
+                let ended = alive.values.filter(condition)
+                for session in ended { alive[session.id] = nil }
+                return ended
+            }
+        }.sorted { $0.id < $1.id }
     }
 }

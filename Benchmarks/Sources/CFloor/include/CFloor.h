@@ -42,6 +42,10 @@ double bench_pairs(const char *path, int count);
 
 double bench_now(void);
 
+// Has the calling thread, and what it starts from here on, run on one processor, the one that it is on; or, undone, on all
+// that it might before. Returns 0, or -1 and errno.
+int bench_stay_on_one_processor(int stays);
+
 // pipe2(2) with O_CLOEXEC.
 int bench_pipe(int ends[2]);
 
