@@ -174,8 +174,11 @@
             logger.warning("a request is refused: \(error)")
             guard case .logonFailed = error else { return HTTPError(error.status) }
             guard case .bearer = scheme else {
-                let others = challenges
-                return others.isEmpty ? HTTPError(.forbidden) : HTTPError(.unauthorized, headers: others)
+                var headers = challenges
+                let status: HTTPResponse.Status = headers.isEmpty ? .forbidden : .unauthorized
+                // What a certificate proves it proves for a connection: on another one it may prove something again.
+                if case .certificate = scheme { headers[.connection] = "close" }
+                return HTTPError(status, headers: headers)
             }
             return HTTPError(
                 .unauthorized, headers: [.wwwAuthenticate: #"Bearer error="invalid_token""#])

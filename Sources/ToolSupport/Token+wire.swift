@@ -7,13 +7,19 @@ extension Token {
         guard let user = SID(view.user.sid) else { throw ToolError("the authority's answer names no user") }
         var fields = Fields(
             user: user, integrity: IntegrityLevel(rawValue: view.integrity), logonSession: view.session)
-        fields.groups = view.groups.compactMap { group in
-            SID(group.sid.sid).map { Group($0, Group.Attributes(rawValue: group.attributes)) }
-        }
+        fields.groups = Self.groups(view.groups)
+        fields.restrictingSIDs = Self.groups(view.restricting)
+        fields.isWriteRestricted = view.writeRestricted
         fields.privileges = Privileges(
             present: Self.privileges(view) { _ in true }, enabled: Self.privileges(view, where: \.enabled),
             enabledByDefault: Self.privileges(view, where: \.enabledByDefault))
         try self.init(fields)
+    }
+
+    private static func groups(_ views: [WireGroupView]) -> [Group] {
+        views.compactMap { view in
+            SID(view.sid.sid).map { Group($0, Group.Attributes(rawValue: view.attributes)) }
+        }
     }
 
     private static func privileges(

@@ -306,6 +306,13 @@ struct TokenHandleTests {
             let shown = try stage.run([product("idn"), "show", "\(scene.service.pid)", "--all"]).output
             #expect(shown.contains("Token Type: Primary\n"))
             #expect(shown.contains("Restricting SIDs:\n  \(tokens.service.sid)"))
+            let both = try stage.managedFile(
+                root + "/both", "b", "O:BAG:SYD:(A;;FR;;;\(tokens.service.sid))(A;;FRFW;;;S-1-5-6)")
+            #expect(try one.ask("open \(both) \(Flags.write)").errno == EACCES)
+            let effective = try one.ask(
+                "spawn \(product("sd")) effective \(both) --runtime \(stage.runtime)"
+            ).value
+            #expect(effective?.contains("Effective: read\n") == true, "\(effective ?? "")")
         }
     }
 

@@ -154,6 +154,7 @@ extension Session {
                     sent += count
                 }
                 total += 1
+            case "connections": total += 1
             default: return .errno(ENOTSUP)
             }
         }

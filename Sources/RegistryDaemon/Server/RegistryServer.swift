@@ -11,8 +11,9 @@ package final class RegistryServer: Sendable {
     package struct Limits: Sendable {
         /// Connections of one user.
         package var connectionsOfUser = 256
-        /// All connections.
+        /// All connections, and how many more for administrators alone: who floods the registry does not keep them out.
         package var connections = 2048
+        package var connectionsOfAdministrators = 64
         /// How long a client may leave answers unread, in seconds.
         package var patience = 5
         /// What one connection may hold.
@@ -51,13 +52,13 @@ package final class RegistryServer: Sendable {
                 }
             }
             let isTaken = state.withLock { state in
-                guard state.count < limits.connections else { return false }
+                guard state.count < limits.connections + limits.connectionsOfAdministrators else { return false }
                 state.count += 1
                 return true
             }
             guard isTaken else {
                 // Whoever is told has sent nothing yet, and need not be waited for.
-                Self.refuse(connection, .limitReached("the registry has too many clients; try again"))
+                Self.refuse(connection, Self.tooMany)
                 continue
             }
             let thread = Thread { [self] in
@@ -69,6 +70,8 @@ package final class RegistryServer: Sendable {
             thread.start()
         }
     }
+
+    private static let tooMany = RegistryError.limitReached("the registry has too many clients; try again")
 
     /// Tells why there are no answers, in place of the first one.
     private static func refuse(_ connection: Connection, _ error: RegistryError) {
@@ -83,24 +86,26 @@ package final class RegistryServer: Sendable {
         do throws(RegistryError) {
             let identity = try ClientIdentity(connection)
             let user = identity.token.user
-            let share = try enter(user)
+            let share = try enter(identity.token)
             defer { leave(user) }
             converse(connection, identity, share)
         } catch { Self.refuse(connection, error) }
     }
 
-    private func enter(_ user: SID) throws(RegistryError) -> UserShare {
-        let share = state.withLock { state -> UserShare? in
-            guard state.byUser[user]?.count ?? 0 < limits.connectionsOfUser else { return nil }
+    private func enter(_ token: Token) throws(RegistryError) -> UserShare {
+        let user = token.user
+        let isAdministrator = token.isMember(of: .system) || token.isMember(of: .administrators)
+        return try state.withLock { state throws(RegistryError) in
+            // This one is counted.
+            guard state.count <= limits.connections || isAdministrator else { throw Self.tooMany }
+            guard state.byUser[user]?.count ?? 0 < limits.connectionsOfUser else {
+                throw .limitReached(
+                    "\(user) has \(limits.connectionsOfUser) connections to the registry; end some of those programs"
+                )
+            }
             state.byUser[user, default: (0, UserShare())].count += 1
-            return state.byUser[user]?.share
+            return state.byUser[user]!.share
         }
-        guard let share else {
-            throw .limitReached(
-                "\(user) has \(limits.connectionsOfUser) connections to the registry; end some of those programs"
-            )
-        }
-        return share
     }
 
     private func leave(_ user: SID) {

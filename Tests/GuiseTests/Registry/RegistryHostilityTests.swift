@@ -72,6 +72,32 @@ struct RegistryHostilityTests {
         }
     }
 
+    @Test("who take all connections keep other users out, and no administrator")
+    func connections() throws {
+        try onStage { (stage) throws in
+            _ = try RegistryService(stage, options: ["--durability", "process"])
+            let system = try Client(commandsOn: stage, as: Self.root)
+            #expect(try system.ask("registry create k Machine\\Good f003f").value == "new")
+            let hostile = try (0..<9).map { number in
+                let client = try Client(commandsOn: stage, as: try stage.user("greedy\(number)"))
+                try client.send("registry-hostile connections 257")
+                return client
+            }
+            let counts = try hostile.map { client in
+                let reply = try client.reply(seconds: 300)
+                return try #require(reply.value.flatMap { Int($0.split(separator: " ")[0]) }, "\(reply)")
+            }
+            #expect(counts.allSatisfy { $0 <= 256 })
+            // The system's own connection is one of them.
+            #expect((2000...2048).contains(counts.reduce(0, +)), "\(counts)")
+            let other = try stage.run(
+                [product("reg"), "query", "HKLM"], as: try stage.user("other"))
+            #expect(other.status == 1 && other.errors.contains("too many clients"), "\(other)")
+            let query = try stage.run([product("reg"), "query", "HKLM"])
+            #expect(query.status == 0 && query.output.contains("Good"), "\(query)")
+        }
+    }
+
     /// Microseconds.
     private struct Times: CustomStringConvertible {
         let readMedian, readLongest, commitMedian, commitLongest: Int
