@@ -21,6 +21,8 @@ extension RegistryKey {
         public var keys = 0
         /// Values.
         public var values = 0
+        /// Whether SACLs were left out of what was saved, for want of SeSecurityPrivilege.
+        public var isWithoutSACLs = false
 
         /// Nothing so far.
         public init() {}
@@ -42,6 +44,7 @@ extension RegistryKey {
         try Self.write(Self.magic, to: file)
         let (top, parts) = try openedForSaving()
         var count = SavedCount()
+        count.isWithoutSACLs = !parts.contains(.sacl)
         try Self.save(top, "", try top.information(), depth: 0, parts, to: file) { keys, values in
             count.keys += keys
             count.values += values

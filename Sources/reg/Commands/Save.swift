@@ -45,6 +45,9 @@ extension RegCommand {
             } catch RegistryError.accessDenied(let text) {
                 throw ToolError("\(text), or save as somebody who holds SeBackupPrivilege")
             }
+            if count.isWithoutSACLs {
+                Tool.warn("what is audited (SACLs) is not in \(file): that takes SeSecurityPrivilege")
+            }
             try count.show("Saved", output)
         }
     }
