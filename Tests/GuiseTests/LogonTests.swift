@@ -316,6 +316,12 @@ struct LogonTests {
         try onScene { scene in
             let stage = scene.stage
             try stage.setPassword("alice", password)
+            func logOn() throws -> Double {
+                let start = Date()
+                #expect(try scene.client.ask("logon a alice \(password) network").number != nil)
+                return Date().timeIntervalSince(start)
+            }
+            let alone = max(0.1, try logOn())
             let guessing = try stage.serveUnmediated(scene.bob, name: "guessing")
             let clients = try (0..<100).map { _ in try guessing.client(scene.bob) }
             for (index, client) in clients.enumerated() { try client.send("logon a guess\(index) x network") }
@@ -325,14 +331,12 @@ struct LogonTests {
                 try stage.ask(.accountList(.init()))
                 longest = max(longest, Date().timeIntervalSince(start))
             }
-            let start = Date()
-            #expect(try scene.client.ask("logon a alice \(password) network").number != nil)
-            let took = Date().timeIntervalSince(start)
+            let took = try logOn()
             let outcomes = try clients.map { try $0.reply().thrown }
             #expect(outcomes.allSatisfy { ["logonFailed", "limitReached"].contains($0) })
             #expect(outcomes.contains("limitReached"))
-            // 64 of them wait; whoever is nobody's caller waits for one of these at most.
-            #expect(longest < 0.5 && took < 1, "\(longest) \(took)")
+            // 64 of them wait; whoever is nobody's caller waits for one of these at most, and not for tens.
+            #expect(longest < 5 * alone && took < 10 * alone, "\(longest) \(took) \(alone)")
             let status = try String(contentsOfFile: "/proc/\(stage.authority!.pid)/status", encoding: .utf8)
             let peak = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }!
                 .split(separator: " ").compactMap { Int($0) }.first!

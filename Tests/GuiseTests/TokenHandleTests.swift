@@ -312,7 +312,7 @@ struct TokenHandleTests {
             let effective = try one.ask(
                 "spawn \(product("sd")) effective \(both) --runtime \(stage.runtime)"
             ).value
-            #expect(effective?.contains("Effective: read\n") == true, "\(effective ?? "")")
+            #expect(effective?.contains(#"Effective: read\n"#) == true, "\(effective ?? "")")
         }
     }
 
