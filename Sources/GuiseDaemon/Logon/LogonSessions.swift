@@ -57,6 +57,8 @@ package final class LogonSessions: Sendable {
     }
 
     private let state: Mutex<State>
+    /// What processes may redeem by themselves; each ends with its client's session.
+    let leases = TicketLeases()
 
     package init() {
         // Random, so that a number kept from an earlier run names no session of this one. Numbers below
@@ -106,7 +108,9 @@ package final class LogonSessions: Sendable {
     /// - Returns: whether it was alive.
     @discardableResult
     package func end(_ id: UInt64) -> Bool {
-        state.withLock { $0.alive.removeValue(forKey: id) != nil }
+        let wasAlive = state.withLock { $0.alive.removeValue(forKey: id) != nil }
+        leases.end(session: id)
+        return wasAlive
     }
 
     /// Ends every session of a user, for instance of an account that was removed.
@@ -122,10 +126,12 @@ package final class LogonSessions: Sendable {
     }
 
     private func end(where condition: (LogonSession) -> Bool) -> [LogonSession] {
-        state.withLock { state in
+        let ended = state.withLock { state in
             let ended = state.alive.values.filter(condition)
             for session in ended { state.alive[session.id] = nil }
             return ended.sorted { $0.id < $1.id }
         }
+        for session in ended { leases.end(session: session.id) }
+        return ended
     }
 }
