@@ -5,9 +5,9 @@ import GuiseProtocol
 /// Lets one service act once as whoever had it issued. For connections that carry the calls of many: each call takes a
 /// ticket of its own along, and the service redeems it (``Connection/init(redeeming:authority:)-(_,_)``).
 ///
-/// It is 32 random bytes that mean something to the authority alone, for as long as it runs: which service may redeem it,
-/// at which level, until when. Whoever has it before it was used could send it to that service, so it goes over Unix
-/// sockets and into no log; afterwards it is worth nothing.
+/// It is 32 random bytes that mean something to the authority and to whom it leases them, for as long as it runs: which
+/// service may redeem it, at which level, until when. Whoever has it before it was used could send it to that service, so
+/// it goes over Unix sockets and into no log; afterwards it is worth nothing.
 public struct Ticket: Sendable, Hashable {
     /// What is sent to the service.
     public let bytes: [UInt8]
@@ -36,7 +36,7 @@ public struct Ticket: Sendable, Hashable {
         lifetime: Duration = .seconds(30), runtimeDirectory: String? = nil
     ) throws(GuiseError) -> Ticket {
         let question = try Question(server, level, effectiveOnly, lifetime, runtimeDirectory)
-        return try Ticket(question.client.call(question.body))
+        return try Ticket(question.client.call(question.body()))
     }
 
     /// Has a ticket issued for whom the calling task acts as, and keeps no thread waiting meanwhile. As
@@ -47,7 +47,38 @@ public struct Ticket: Sendable, Hashable {
     ) async throws(GuiseError) -> Ticket {
         // Here, before the first suspension: on the thread that runs this task.
         let question = try Question(server, level, effectiveOnly, lifetime, runtimeDirectory)
-        return try Ticket(await question.client.ask(question.body))
+        return try Ticket(await question.client.ask(question.body()))
+    }
+
+    /// The bytes of a ticket as ``issue(for:level:effectiveOnly:lifetime:runtimeDirectory:)-(_,_,_,_,_)`` gives them to
+    /// tasks, for one call of many: they may have been fetched with an earlier one (``TicketPacks``). At least half of
+    /// the lifetime is left.
+    package static func next(
+        for server: String, level: ImpersonationLevel?, effectiveOnly: Bool, lifetime: Duration,
+        runtimeDirectory: String?
+    ) async throws(GuiseError) -> [UInt8] {
+        // Here, before the first suspension: on the thread that runs this task.
+        let question = try Question(server, level, effectiveOnly, lifetime, runtimeDirectory)
+        let purpose = TicketPacks.Purpose(
+            identity: try .current(), server: server, level: level, isEffectiveOnly: effectiveOnly,
+            lifetime: lifetime)
+        let count: Int
+        switch TicketPacks.take(purpose, on: question.client) {
+        case .ticket(let bytes): return bytes
+        case .none(let wanted): count = wanted
+        }
+        do throws(GuiseError) {
+            guard case .ticketIssued(let issued) = try await question.client.ask(question.body(count)) else {
+                throw .authorityFailed("the authority's answer to a request for a ticket makes no sense")
+            }
+            if count > 1 {
+                TicketPacks.keep(issued.others.map(Array.init), purpose, on: question.client)
+            }
+            return Array(issued.ticket)
+        } catch {
+            if count > 1 { TicketPacks.keep([], purpose, on: question.client) }
+            throw error
+        }
     }
 
     private init(_ answer: WireResponse.OneOf_Body) throws(GuiseError) {
@@ -63,7 +94,11 @@ public struct Ticket: Sendable, Hashable {
     /// What the authority is asked, and on which connection: the handles are those of the one that attached.
     private struct Question {
         let client: AuthorityClient
-        let body: WireRequest.OneOf_Body
+        private let server: String
+        private let level: ImpersonationLevel?
+        private let isEffectiveOnly: Bool
+        private let lifetime: Duration
+        private let handle: UInt64
 
         init(
             _ server: String, _ level: ImpersonationLevel?, _ isEffectiveOnly: Bool, _ lifetime: Duration,
@@ -73,18 +108,26 @@ public struct Ticket: Sendable, Hashable {
                 throw .invalid("a ticket lives for 1 to 300 seconds")
             }
             let authority = Authority.current
-            let handle = try ThreadIdentity.handle(in: authority)
+            handle = try ThreadIdentity.handle(in: authority)
             client =
                 if let authority { authority.client } else {
                     try AuthorityClient.ofProcess(runtimeDirectory: runtimeDirectory)
                 }
-            body = .ticketIssue(
+            (self.server, self.level, self.isEffectiveOnly, self.lifetime) = (
+                server, level, isEffectiveOnly, lifetime
+            )
+        }
+
+        /// - Parameter count: the most tickets that are wanted.
+        func body(_ count: Int = 1) -> WireRequest.OneOf_Body {
+            .ticketIssue(
                 .with {
                     $0.server = server
                     if let level { $0.level = level.wire }
                     $0.effectiveOnly = isEffectiveOnly
                     $0.lifetime = UInt32(lifetime.components.seconds)
                     $0.handle = handle
+                    $0.count = UInt32(count)
                 })
         }
     }
@@ -99,6 +142,9 @@ extension Connection {
     /// Takes the client of one call, by the ticket that came with it, which is used up whatever comes of it. There is
     /// no socket: the descriptor is -1.
     ///
+    /// Of tickets that were issued together the first is redeemed by the authority, and the others by this process. They
+    /// stand for the same client, whose token they share.
+    ///
     /// - Parameters:
     ///   - ticket: as it came. Anything may have come.
     ///   - authority: nil for ``Authority/current``.
@@ -108,8 +154,13 @@ extension Connection {
     ///   client, ``impersonate(atMost:)`` says.
     public convenience init(redeeming ticket: [UInt8], authority: Authority? = nil) throws(GuiseError) {
         let authority = if let authority { authority } else { try Authority.required() }
+        if let capture = TicketLease.redeem(ticket, authority) {
+            self.init(server: -1, capture)
+            return
+        }
+        let asked = TicketLease.now
         let answer = try authority.client.call(Self.question(ticket))
-        self.init(server: -1, try Capture(redeemed: answer, authority))
+        self.init(server: -1, try Capture(redeemed: answer, since: asked, authority))
     }
 
     /// As ``init(redeeming:authority:)-(_,_)``, and keeps no thread waiting meanwhile.
@@ -117,15 +168,24 @@ extension Connection {
         redeeming ticket: [UInt8], authority: Authority? = nil
     ) async throws(GuiseError) {
         let authority = if let authority { authority } else { try Authority.required() }
+        if let capture = TicketLease.redeem(ticket, authority) {
+            self.init(server: -1, capture)
+            return
+        }
+        let asked = TicketLease.now
         let answer = try await authority.client.ask(Self.question(ticket))
-        self.init(server: -1, try Capture(redeemed: answer, authority))
+        self.init(server: -1, try Capture(redeemed: answer, since: asked, authority))
     }
 
     private static func question(_ ticket: [UInt8]) throws(GuiseError) -> WireRequest.OneOf_Body {
         guard ticket.count == 32 else {
             throw .notFound("a ticket has 32 bytes, and what came has \(ticket.count)")
         }
-        return .ticketRedeem(.with { $0.ticket = .init(ticket) })
+        return .ticketRedeem(
+            .with {
+                $0.ticket = .init(ticket)
+                $0.lease = true
+            })
     }
 
     /// Ends the calling thread's impersonation if it is this client that it acts as.
@@ -136,12 +196,13 @@ extension Connection {
 
 extension Capture {
     fileprivate convenience init(
-        redeemed answer: WireResponse.OneOf_Body, _ authority: Authority
+        redeemed answer: WireResponse.OneOf_Body, since asked: UInt64, _ authority: Authority
     ) throws(GuiseError) {
         guard case .captured(let captured) = answer else {
             throw .authorityFailed("the authority's answer to a ticket makes no sense")
         }
         self.init(captured, by: authority.client, authority)
+        if captured.hasLease { TicketLease.keep(captured.lease, of: self, since: asked) }
     }
 }
 

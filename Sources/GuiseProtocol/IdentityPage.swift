@@ -12,13 +12,14 @@ import CGuise
 /// | 8                         | 8 bytes: not 0 once the authority put a handle into a thread's slot |
 /// | 16                        | 8 bytes: changes when the process's token does; the rest of 4,096 zero |
 /// | 4,096                     | `count` thread ids, 4 bytes each, in buckets of 16; 0 = free        |
-/// | 4,096 + max(4,096, 4 × count) | `count` slots of 64 bytes: the handle, the body, the thread, the intent (8 bytes each), the rest zero |
+/// | 4,096 + max(4,096, 4 × count) | `count` slots of 64 bytes: the handle, the body, the thread, the intent, four words of tickets (8 bytes each) |
 ///
 /// A thread's slot is in one of the four buckets that follow the hash of its id. Handle 0 is the process's
 /// primary token. The body is 0, or the ``TaskMark/body`` of the task that stored the handle: it then counts only
 /// while the thread runs tasks of that body. The thread is the inode of a pidfd of it, which no later thread of the
 /// same id has; 0 leaves it at the id. The intent is 1 for backup, 2 for restore, 3 for both; it asks for what the thread's
-/// token has the privileges for, and gives nothing.
+/// token has the privileges for, and gives nothing. A word of tickets has nothing to do with the slot's thread: it is the
+/// number of the lease that it stands for a ticket of, as long as that was not redeemed.
 package struct IdentityPage: @unchecked Sendable {
     package static let defaultCount = 4096
     package static let largestCount = 65536
@@ -143,6 +144,30 @@ package struct IdentityPage: @unchecked Sendable {
 
     /// What a slot says its thread does its calls for: bits of `AccessIntent`, and whatever else stands there.
     package func intent(at index: Int) -> UInt64 { guise_handle_load(handle(at: index) + 3) }
+
+    /// The number of words of tickets.
+    package var ticketCount: Int { 4 * count }
+
+    /// Says that a ticket of a lease waits to be redeemed.
+    ///
+    /// - Parameter number: of the lease; not 0.
+    package func offerTicket(at index: Int, of number: UInt64) {
+        guise_handle_store(ticket(at: index), number)
+    }
+
+    /// Takes a ticket of a lease, for good; false when it was taken.
+    package func takeTicket(at index: Int, of number: UInt64) -> Bool {
+        guise_handle_take(ticket(at: index), number)
+    }
+
+    /// Whether a ticket of a lease still waits to be redeemed.
+    package func hasTicket(at index: Int, of number: UInt64) -> Bool {
+        guise_handle_load(ticket(at: index)) == number
+    }
+
+    private func ticket(at index: Int) -> UnsafeMutablePointer<UInt64> {
+        handle(at: index / 4) + 4 + index % 4
+    }
 
     /// Where the handle of a slot lives, the body, the thread and the intent behind it.
     package func handle(at index: Int) -> UnsafeMutablePointer<UInt64> {

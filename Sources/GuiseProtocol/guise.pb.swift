@@ -944,275 +944,269 @@ package nonisolated struct WireRequest: Sendable {
   package init() {}
 }
 
-package nonisolated struct WireResponse: @unchecked Sendable {
+package nonisolated struct WireResponse: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var id: UInt64 {
-    get {_storage._id}
-    set {_uniqueStorage()._id = newValue}
-  }
+  package var id: UInt64 = 0
 
-  package var body: OneOf_Body? {
-    get {return _storage._body}
-    set {_uniqueStorage()._body = newValue}
-  }
+  package var body: WireResponse.OneOf_Body? = nil
 
   package var refusal: WireRefusal {
     get {
-      if case .refusal(let v)? = _storage._body {return v}
+      if case .refusal(let v)? = body {return v}
       return WireRefusal()
     }
-    set {_uniqueStorage()._body = .refusal(newValue)}
+    set {body = .refusal(newValue)}
   }
 
   package var done: WireDone {
     get {
-      if case .done(let v)? = _storage._body {return v}
+      if case .done(let v)? = body {return v}
       return WireDone()
     }
-    set {_uniqueStorage()._body = .done(newValue)}
+    set {body = .done(newValue)}
   }
 
   package var attached: WireAttached {
     get {
-      if case .attached(let v)? = _storage._body {return v}
+      if case .attached(let v)? = body {return v}
       return WireAttached()
     }
-    set {_uniqueStorage()._body = .attached(newValue)}
+    set {body = .attached(newValue)}
   }
 
   package var captured: WireCaptured {
     get {
-      if case .captured(let v)? = _storage._body {return v}
+      if case .captured(let v)? = body {return v}
       return WireCaptured()
     }
-    set {_uniqueStorage()._body = .captured(newValue)}
+    set {body = .captured(newValue)}
   }
 
   package var handle: WireHandle {
     get {
-      if case .handle(let v)? = _storage._body {return v}
+      if case .handle(let v)? = body {return v}
       return WireHandle()
     }
-    set {_uniqueStorage()._body = .handle(newValue)}
+    set {body = .handle(newValue)}
   }
 
   package var registered: WireRegistered {
     get {
-      if case .registered(let v)? = _storage._body {return v}
+      if case .registered(let v)? = body {return v}
       return WireRegistered()
     }
-    set {_uniqueStorage()._body = .registered(newValue)}
+    set {body = .registered(newValue)}
   }
 
   package var thread: WireThreadView {
     get {
-      if case .thread(let v)? = _storage._body {return v}
+      if case .thread(let v)? = body {return v}
       return WireThreadView()
     }
-    set {_uniqueStorage()._body = .thread(newValue)}
+    set {body = .thread(newValue)}
   }
 
   package var threads: WireThreadList {
     get {
-      if case .threads(let v)? = _storage._body {return v}
+      if case .threads(let v)? = body {return v}
       return WireThreadList()
     }
-    set {_uniqueStorage()._body = .threads(newValue)}
+    set {body = .threads(newValue)}
   }
 
   package var launched: WireLaunched {
     get {
-      if case .launched(let v)? = _storage._body {return v}
+      if case .launched(let v)? = body {return v}
       return WireLaunched()
     }
-    set {_uniqueStorage()._body = .launched(newValue)}
+    set {body = .launched(newValue)}
   }
 
   package var names: WireNames {
     get {
-      if case .names(let v)? = _storage._body {return v}
+      if case .names(let v)? = body {return v}
       return WireNames()
     }
-    set {_uniqueStorage()._body = .names(newValue)}
+    set {body = .names(newValue)}
   }
 
   package var account: WireAccountRecord {
     get {
-      if case .account(let v)? = _storage._body {return v}
+      if case .account(let v)? = body {return v}
       return WireAccountRecord()
     }
-    set {_uniqueStorage()._body = .account(newValue)}
+    set {body = .account(newValue)}
   }
 
   package var accounts: WireAccountRecords {
     get {
-      if case .accounts(let v)? = _storage._body {return v}
+      if case .accounts(let v)? = body {return v}
       return WireAccountRecords()
     }
-    set {_uniqueStorage()._body = .accounts(newValue)}
+    set {body = .accounts(newValue)}
   }
 
   package var roots: WireRoots {
     get {
-      if case .roots(let v)? = _storage._body {return v}
+      if case .roots(let v)? = body {return v}
       return WireRoots()
     }
-    set {_uniqueStorage()._body = .roots(newValue)}
+    set {body = .roots(newValue)}
   }
 
   package var descriptor: WireDescriptor {
     get {
-      if case .descriptor(let v)? = _storage._body {return v}
+      if case .descriptor(let v)? = body {return v}
       return WireDescriptor()
     }
-    set {_uniqueStorage()._body = .descriptor(newValue)}
+    set {body = .descriptor(newValue)}
   }
 
   package var token: WireTokenView {
     get {
-      if case .token(let v)? = _storage._body {return v}
+      if case .token(let v)? = body {return v}
       return WireTokenView()
     }
-    set {_uniqueStorage()._body = .token(newValue)}
+    set {body = .token(newValue)}
   }
 
   package var propagated: WirePropagated {
     get {
-      if case .propagated(let v)? = _storage._body {return v}
+      if case .propagated(let v)? = body {return v}
       return WirePropagated()
     }
-    set {_uniqueStorage()._body = .propagated(newValue)}
+    set {body = .propagated(newValue)}
   }
 
   package var connections: WireConnectionList {
     get {
-      if case .connections(let v)? = _storage._body {return v}
+      if case .connections(let v)? = body {return v}
       return WireConnectionList()
     }
-    set {_uniqueStorage()._body = .connections(newValue)}
+    set {body = .connections(newValue)}
   }
 
   package var sessions: WireSessionList {
     get {
-      if case .sessions(let v)? = _storage._body {return v}
+      if case .sessions(let v)? = body {return v}
       return WireSessionList()
     }
-    set {_uniqueStorage()._body = .sessions(newValue)}
+    set {body = .sessions(newValue)}
   }
 
   package var status: WireAuthorityStatus {
     get {
-      if case .status(let v)? = _storage._body {return v}
+      if case .status(let v)? = body {return v}
       return WireAuthorityStatus()
     }
-    set {_uniqueStorage()._body = .status(newValue)}
+    set {body = .status(newValue)}
   }
 
   package var pipeCreated: WirePipeCreated {
     get {
-      if case .pipeCreated(let v)? = _storage._body {return v}
+      if case .pipeCreated(let v)? = body {return v}
       return WirePipeCreated()
     }
-    set {_uniqueStorage()._body = .pipeCreated(newValue)}
+    set {body = .pipeCreated(newValue)}
   }
 
   package var pipeOpened: WirePipeOpened {
     get {
-      if case .pipeOpened(let v)? = _storage._body {return v}
+      if case .pipeOpened(let v)? = body {return v}
       return WirePipeOpened()
     }
-    set {_uniqueStorage()._body = .pipeOpened(newValue)}
+    set {body = .pipeOpened(newValue)}
   }
 
   package var pipeWaiting: WirePipeWaiting {
     get {
-      if case .pipeWaiting(let v)? = _storage._body {return v}
+      if case .pipeWaiting(let v)? = body {return v}
       return WirePipeWaiting()
     }
-    set {_uniqueStorage()._body = .pipeWaiting(newValue)}
+    set {body = .pipeWaiting(newValue)}
   }
 
   package var pipes: WirePipes {
     get {
-      if case .pipes(let v)? = _storage._body {return v}
+      if case .pipes(let v)? = body {return v}
       return WirePipes()
     }
-    set {_uniqueStorage()._body = .pipes(newValue)}
+    set {body = .pipes(newValue)}
   }
 
   package var endpoints: WireEndpoints {
     get {
-      if case .endpoints(let v)? = _storage._body {return v}
+      if case .endpoints(let v)? = body {return v}
       return WireEndpoints()
     }
-    set {_uniqueStorage()._body = .endpoints(newValue)}
+    set {body = .endpoints(newValue)}
   }
 
   package var tokenOpened: WireTokenOpened {
     get {
-      if case .tokenOpened(let v)? = _storage._body {return v}
+      if case .tokenOpened(let v)? = body {return v}
       return WireTokenOpened()
     }
-    set {_uniqueStorage()._body = .tokenOpened(newValue)}
+    set {body = .tokenOpened(newValue)}
   }
 
   package var tokenAdjusted: WireTokenAdjusted {
     get {
-      if case .tokenAdjusted(let v)? = _storage._body {return v}
+      if case .tokenAdjusted(let v)? = body {return v}
       return WireTokenAdjusted()
     }
-    set {_uniqueStorage()._body = .tokenAdjusted(newValue)}
+    set {body = .tokenAdjusted(newValue)}
   }
 
   package var tokenInformation: WireTokenInformation {
     get {
-      if case .tokenInformation(let v)? = _storage._body {return v}
+      if case .tokenInformation(let v)? = body {return v}
       return WireTokenInformation()
     }
-    set {_uniqueStorage()._body = .tokenInformation(newValue)}
+    set {body = .tokenInformation(newValue)}
   }
 
   package var tokenChecked: WireTokenChecked {
     get {
-      if case .tokenChecked(let v)? = _storage._body {return v}
+      if case .tokenChecked(let v)? = body {return v}
       return WireTokenChecked()
     }
-    set {_uniqueStorage()._body = .tokenChecked(newValue)}
+    set {body = .tokenChecked(newValue)}
   }
 
   package var ticketIssued: WireTicketIssued {
     get {
-      if case .ticketIssued(let v)? = _storage._body {return v}
+      if case .ticketIssued(let v)? = body {return v}
       return WireTicketIssued()
     }
-    set {_uniqueStorage()._body = .ticketIssued(newValue)}
+    set {body = .ticketIssued(newValue)}
   }
 
   package var issuers: WireIssuers {
     get {
-      if case .issuers(let v)? = _storage._body {return v}
+      if case .issuers(let v)? = body {return v}
       return WireIssuers()
     }
-    set {_uniqueStorage()._body = .issuers(newValue)}
+    set {body = .issuers(newValue)}
   }
 
   package var mappings: WireMappings {
     get {
-      if case .mappings(let v)? = _storage._body {return v}
+      if case .mappings(let v)? = body {return v}
       return WireMappings()
     }
-    set {_uniqueStorage()._body = .mappings(newValue)}
+    set {body = .mappings(newValue)}
   }
 
   package var securityStepped: WireSecurityStepped {
     get {
-      if case .securityStepped(let v)? = _storage._body {return v}
+      if case .securityStepped(let v)? = body {return v}
       return WireSecurityStepped()
     }
-    set {_uniqueStorage()._body = .securityStepped(newValue)}
+    set {body = .securityStepped(newValue)}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1254,8 +1248,6 @@ package nonisolated struct WireResponse: @unchecked Sendable {
   }
 
   package init() {}
-
-  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 package nonisolated struct WireDone: Sendable {
@@ -1548,11 +1540,22 @@ package nonisolated struct WireCaptured: Sendable {
   /// handle is 0: ask for one each time, for the token as it is then
   package var dynamicTracking: Bool = false
 
+  /// of a ticket: others for the same client, which the process may redeem by itself
+  package var lease: WireTicketLease {
+    get {_lease ?? WireTicketLease()}
+    set {_lease = newValue}
+  }
+  /// Returns true if `lease` has been explicitly set.
+  package var hasLease: Bool {self._lease != nil}
+  /// Clears the value of `lease`. Subsequent reads from it will return its default value.
+  package mutating func clearLease() {self._lease = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _refusal: WireRefusal? = nil
+  fileprivate var _lease: WireTicketLease? = nil
 }
 
 /// A handle at no more than `at_most`, after the gates.
@@ -3341,6 +3344,9 @@ package nonisolated struct WireTicketIssue: Sendable {
 
   package var handle: UInt64 = 0
 
+  /// the most that are wanted, up to 32; 0: one
+  package var count: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -3362,6 +3368,9 @@ package nonisolated struct WireTicketIssued: Sendable {
   /// a SID
   package var server: String = String()
 
+  /// as many as there is room for, each as good as the first
+  package var others: [Data] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -3374,6 +3383,33 @@ package nonisolated struct WireTicketRedeem: Sendable {
   // methods supported on all messages.
 
   package var ticket: Data = Data()
+
+  /// whether the process takes a TicketLease
+  package var lease: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// The tickets that were issued together with the one redeemed and wait still. The process may redeem each by taking its
+/// word in the identity page: an atomic exchange of `number` for 0. Whoever finds another number there was too late, or
+/// the authority has taken them back; it alone knows then.
+package nonisolated struct WireTicketLease: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// never given twice
+  package var number: UInt64 = 0
+
+  package var tickets: [Data] = []
+
+  /// as many: where each one's is
+  package var words: [UInt32] = []
+
+  /// in milliseconds
+  package var lifetime: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -3580,43 +3616,48 @@ package nonisolated struct WireSecurityStep: Sendable {
   package init() {}
 }
 
-package nonisolated struct WireSecurityStepped: Sendable {
+package nonisolated struct WireSecurityStepped: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// for the next step; 0: there is none
-  package var context: UInt64 = 0
+  package var context: UInt64 {
+    get {_storage._context}
+    set {_uniqueStorage()._context = newValue}
+  }
 
   /// for the other side; may be empty
-  package var token: Data = Data()
+  package var token: Data {
+    get {_storage._token}
+    set {_uniqueStorage()._token = newValue}
+  }
 
   /// once it is finished
   package var attributes: WireSecurityAttributes {
-    get {_attributes ?? WireSecurityAttributes()}
-    set {_attributes = newValue}
+    get {_storage._attributes ?? WireSecurityAttributes()}
+    set {_uniqueStorage()._attributes = newValue}
   }
   /// Returns true if `attributes` has been explicitly set.
-  package var hasAttributes: Bool {self._attributes != nil}
+  package var hasAttributes: Bool {_storage._attributes != nil}
   /// Clears the value of `attributes`. Subsequent reads from it will return its default value.
-  package mutating func clearAttributes() {self._attributes = nil}
+  package mutating func clearAttributes() {_uniqueStorage()._attributes = nil}
 
   /// once it is finished on the accepting side: held, acted as and closed as a logon is
   package var captured: WireCaptured {
-    get {_captured ?? WireCaptured()}
-    set {_captured = newValue}
+    get {_storage._captured ?? WireCaptured()}
+    set {_uniqueStorage()._captured = newValue}
   }
   /// Returns true if `captured` has been explicitly set.
-  package var hasCaptured: Bool {self._captured != nil}
+  package var hasCaptured: Bool {_storage._captured != nil}
   /// Clears the value of `captured`. Subsequent reads from it will return its default value.
-  package mutating func clearCaptured() {self._captured = nil}
+  package mutating func clearCaptured() {_uniqueStorage()._captured = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _attributes: WireSecurityAttributes? = nil
-  fileprivate var _captured: WireCaptured? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// QueryContextAttributes: what the finished context is.
@@ -4926,617 +4967,579 @@ nonisolated extension WireResponse: SwiftProtobuf.Message, SwiftProtobuf._Messag
   package static let protoMessageName: String = _protobuf_package + ".Response"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}refusal\0\u{1}done\0\u{2}\u{7}attached\0\u{1}captured\0\u{1}handle\0\u{2}\u{2}registered\0\u{1}thread\0\u{1}threads\0\u{1}launched\0\u{2}\u{2}names\0\u{1}account\0\u{2}\u{2}accounts\0\u{2}\u{3}roots\0\u{2}\u{2}descriptor\0\u{2}\u{2}token\0\u{2}\u{2}propagated\0\u{2}\u{9}connections\0\u{1}sessions\0\u{1}status\0\u{4}&pipe_created\0\u{3}pipe_opened\0\u{3}pipe_waiting\0\u{1}pipes\0\u{2}\u{9}endpoints\0\u{4}\u{8}token_opened\0\u{3}token_adjusted\0\u{3}token_information\0\u{3}token_checked\0\u{4}\u{11}security_stepped\0\u{2}\u{f}issuers\0\u{1}mappings\0\u{4}\u{4}ticket_issued\0")
 
-  fileprivate class _StorageClass {
-    var _id: UInt64 = 0
-    var _body: WireResponse.OneOf_Body?
-
-      // This property is used as the initial default value for new instances of the type.
-      // The type itself is protecting the reference to its storage via CoW semantics.
-      // This will force a copy to be made of this reference when the first mutation occurs;
-      // hence, it is safe to mark this as `nonisolated(unsafe)`.
-      static nonisolated(unsafe) let defaultInstance = _StorageClass()
-
-    private init() {}
-
-    init(copying source: _StorageClass) {
-      _id = source._id
-      _body = source._body
-    }
-  }
-
-  fileprivate mutating func _uniqueStorage() -> _StorageClass {
-    if !isKnownUniquelyReferenced(&_storage) {
-      _storage = _StorageClass(copying: _storage)
-    }
-    return _storage
-  }
-
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    _ = _uniqueStorage()
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      while let fieldNumber = try decoder.nextFieldNumber() {
-        // The use of inline closures is to circumvent an issue where the compiler
-        // allocates stack space for every case branch when no optimizations are
-        // enabled. https://github.com/apple/swift-protobuf/issues/1034
-        switch fieldNumber {
-        case 1: try { try decoder.decodeSingularUInt64Field(value: &_storage._id) }()
-        case 2: try {
-          var v: WireRefusal?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .refusal(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .refusal(v)
-          }
-        }()
-        case 3: try {
-          var v: WireDone?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .done(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .done(v)
-          }
-        }()
-        case 10: try {
-          var v: WireAttached?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .attached(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .attached(v)
-          }
-        }()
-        case 11: try {
-          var v: WireCaptured?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .captured(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .captured(v)
-          }
-        }()
-        case 12: try {
-          var v: WireHandle?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .handle(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .handle(v)
-          }
-        }()
-        case 14: try {
-          var v: WireRegistered?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .registered(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .registered(v)
-          }
-        }()
-        case 15: try {
-          var v: WireThreadView?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .thread(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .thread(v)
-          }
-        }()
-        case 16: try {
-          var v: WireThreadList?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .threads(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .threads(v)
-          }
-        }()
-        case 17: try {
-          var v: WireLaunched?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .launched(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .launched(v)
-          }
-        }()
-        case 19: try {
-          var v: WireNames?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .names(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .names(v)
-          }
-        }()
-        case 20: try {
-          var v: WireAccountRecord?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .account(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .account(v)
-          }
-        }()
-        case 22: try {
-          var v: WireAccountRecords?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .accounts(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .accounts(v)
-          }
-        }()
-        case 25: try {
-          var v: WireRoots?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .roots(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .roots(v)
-          }
-        }()
-        case 27: try {
-          var v: WireDescriptor?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .descriptor(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .descriptor(v)
-          }
-        }()
-        case 29: try {
-          var v: WireTokenView?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .token(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .token(v)
-          }
-        }()
-        case 31: try {
-          var v: WirePropagated?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .propagated(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .propagated(v)
-          }
-        }()
-        case 40: try {
-          var v: WireConnectionList?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .connections(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .connections(v)
-          }
-        }()
-        case 41: try {
-          var v: WireSessionList?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .sessions(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .sessions(v)
-          }
-        }()
-        case 42: try {
-          var v: WireAuthorityStatus?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .status(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .status(v)
-          }
-        }()
-        case 80: try {
-          var v: WirePipeCreated?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .pipeCreated(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .pipeCreated(v)
-          }
-        }()
-        case 81: try {
-          var v: WirePipeOpened?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .pipeOpened(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .pipeOpened(v)
-          }
-        }()
-        case 82: try {
-          var v: WirePipeWaiting?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .pipeWaiting(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .pipeWaiting(v)
-          }
-        }()
-        case 83: try {
-          var v: WirePipes?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .pipes(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .pipes(v)
-          }
-        }()
-        case 92: try {
-          var v: WireEndpoints?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .endpoints(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .endpoints(v)
-          }
-        }()
-        case 100: try {
-          var v: WireTokenOpened?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .tokenOpened(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .tokenOpened(v)
-          }
-        }()
-        case 101: try {
-          var v: WireTokenAdjusted?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .tokenAdjusted(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .tokenAdjusted(v)
-          }
-        }()
-        case 102: try {
-          var v: WireTokenInformation?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .tokenInformation(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .tokenInformation(v)
-          }
-        }()
-        case 103: try {
-          var v: WireTokenChecked?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .tokenChecked(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .tokenChecked(v)
-          }
-        }()
-        case 120: try {
-          var v: WireSecurityStepped?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .securityStepped(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .securityStepped(v)
-          }
-        }()
-        case 135: try {
-          var v: WireIssuers?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .issuers(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .issuers(v)
-          }
-        }()
-        case 136: try {
-          var v: WireMappings?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .mappings(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .mappings(v)
-          }
-        }()
-        case 140: try {
-          var v: WireTicketIssued?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .ticketIssued(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .ticketIssued(v)
-          }
-        }()
-        default: break
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.id) }()
+      case 2: try {
+        var v: WireRefusal?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .refusal(let m) = current {v = m}
         }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .refusal(v)
+        }
+      }()
+      case 3: try {
+        var v: WireDone?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .done(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .done(v)
+        }
+      }()
+      case 10: try {
+        var v: WireAttached?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .attached(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .attached(v)
+        }
+      }()
+      case 11: try {
+        var v: WireCaptured?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .captured(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .captured(v)
+        }
+      }()
+      case 12: try {
+        var v: WireHandle?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .handle(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .handle(v)
+        }
+      }()
+      case 14: try {
+        var v: WireRegistered?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .registered(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .registered(v)
+        }
+      }()
+      case 15: try {
+        var v: WireThreadView?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .thread(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .thread(v)
+        }
+      }()
+      case 16: try {
+        var v: WireThreadList?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .threads(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .threads(v)
+        }
+      }()
+      case 17: try {
+        var v: WireLaunched?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .launched(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .launched(v)
+        }
+      }()
+      case 19: try {
+        var v: WireNames?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .names(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .names(v)
+        }
+      }()
+      case 20: try {
+        var v: WireAccountRecord?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .account(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .account(v)
+        }
+      }()
+      case 22: try {
+        var v: WireAccountRecords?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .accounts(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .accounts(v)
+        }
+      }()
+      case 25: try {
+        var v: WireRoots?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .roots(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .roots(v)
+        }
+      }()
+      case 27: try {
+        var v: WireDescriptor?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .descriptor(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .descriptor(v)
+        }
+      }()
+      case 29: try {
+        var v: WireTokenView?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .token(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .token(v)
+        }
+      }()
+      case 31: try {
+        var v: WirePropagated?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .propagated(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .propagated(v)
+        }
+      }()
+      case 40: try {
+        var v: WireConnectionList?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .connections(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .connections(v)
+        }
+      }()
+      case 41: try {
+        var v: WireSessionList?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .sessions(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .sessions(v)
+        }
+      }()
+      case 42: try {
+        var v: WireAuthorityStatus?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .status(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .status(v)
+        }
+      }()
+      case 80: try {
+        var v: WirePipeCreated?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pipeCreated(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pipeCreated(v)
+        }
+      }()
+      case 81: try {
+        var v: WirePipeOpened?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pipeOpened(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pipeOpened(v)
+        }
+      }()
+      case 82: try {
+        var v: WirePipeWaiting?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pipeWaiting(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pipeWaiting(v)
+        }
+      }()
+      case 83: try {
+        var v: WirePipes?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .pipes(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .pipes(v)
+        }
+      }()
+      case 92: try {
+        var v: WireEndpoints?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .endpoints(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .endpoints(v)
+        }
+      }()
+      case 100: try {
+        var v: WireTokenOpened?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .tokenOpened(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .tokenOpened(v)
+        }
+      }()
+      case 101: try {
+        var v: WireTokenAdjusted?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .tokenAdjusted(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .tokenAdjusted(v)
+        }
+      }()
+      case 102: try {
+        var v: WireTokenInformation?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .tokenInformation(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .tokenInformation(v)
+        }
+      }()
+      case 103: try {
+        var v: WireTokenChecked?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .tokenChecked(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .tokenChecked(v)
+        }
+      }()
+      case 120: try {
+        var v: WireSecurityStepped?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .securityStepped(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .securityStepped(v)
+        }
+      }()
+      case 135: try {
+        var v: WireIssuers?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .issuers(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .issuers(v)
+        }
+      }()
+      case 136: try {
+        var v: WireMappings?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .mappings(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .mappings(v)
+        }
+      }()
+      case 140: try {
+        var v: WireTicketIssued?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .ticketIssued(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .ticketIssued(v)
+        }
+      }()
+      default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every if/case branch local when no optimizations
-      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-      // https://github.com/apple/swift-protobuf/issues/1182
-      if _storage._id != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._id, fieldNumber: 1)
-      }
-      switch _storage._body {
-      case .refusal?: try {
-        guard case .refusal(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-      }()
-      case .done?: try {
-        guard case .done(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-      }()
-      case .attached?: try {
-        guard case .attached(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
-      }()
-      case .captured?: try {
-        guard case .captured(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
-      }()
-      case .handle?: try {
-        guard case .handle(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
-      }()
-      case .registered?: try {
-        guard case .registered(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
-      }()
-      case .thread?: try {
-        guard case .thread(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
-      }()
-      case .threads?: try {
-        guard case .threads(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
-      }()
-      case .launched?: try {
-        guard case .launched(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
-      }()
-      case .names?: try {
-        guard case .names(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
-      }()
-      case .account?: try {
-        guard case .account(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
-      }()
-      case .accounts?: try {
-        guard case .accounts(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
-      }()
-      case .roots?: try {
-        guard case .roots(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
-      }()
-      case .descriptor?: try {
-        guard case .descriptor(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 27)
-      }()
-      case .token?: try {
-        guard case .token(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
-      }()
-      case .propagated?: try {
-        guard case .propagated(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
-      }()
-      case .connections?: try {
-        guard case .connections(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
-      }()
-      case .sessions?: try {
-        guard case .sessions(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 41)
-      }()
-      case .status?: try {
-        guard case .status(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 42)
-      }()
-      case .pipeCreated?: try {
-        guard case .pipeCreated(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
-      }()
-      case .pipeOpened?: try {
-        guard case .pipeOpened(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 81)
-      }()
-      case .pipeWaiting?: try {
-        guard case .pipeWaiting(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 82)
-      }()
-      case .pipes?: try {
-        guard case .pipes(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
-      }()
-      case .endpoints?: try {
-        guard case .endpoints(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 92)
-      }()
-      case .tokenOpened?: try {
-        guard case .tokenOpened(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 100)
-      }()
-      case .tokenAdjusted?: try {
-        guard case .tokenAdjusted(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 101)
-      }()
-      case .tokenInformation?: try {
-        guard case .tokenInformation(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 102)
-      }()
-      case .tokenChecked?: try {
-        guard case .tokenChecked(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 103)
-      }()
-      case .securityStepped?: try {
-        guard case .securityStepped(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 120)
-      }()
-      case .issuers?: try {
-        guard case .issuers(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 135)
-      }()
-      case .mappings?: try {
-        guard case .mappings(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 136)
-      }()
-      case .ticketIssued?: try {
-        guard case .ticketIssued(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 140)
-      }()
-      case nil: break
-      }
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.id != 0 {
+      try visitor.visitSingularUInt64Field(value: self.id, fieldNumber: 1)
+    }
+    switch self.body {
+    case .refusal?: try {
+      guard case .refusal(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case .done?: try {
+      guard case .done(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    }()
+    case .attached?: try {
+      guard case .attached(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    }()
+    case .captured?: try {
+      guard case .captured(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    }()
+    case .handle?: try {
+      guard case .handle(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    }()
+    case .registered?: try {
+      guard case .registered(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+    }()
+    case .thread?: try {
+      guard case .thread(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+    }()
+    case .threads?: try {
+      guard case .threads(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+    }()
+    case .launched?: try {
+      guard case .launched(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+    }()
+    case .names?: try {
+      guard case .names(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
+    }()
+    case .account?: try {
+      guard case .account(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+    }()
+    case .accounts?: try {
+      guard case .accounts(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
+    }()
+    case .roots?: try {
+      guard case .roots(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
+    }()
+    case .descriptor?: try {
+      guard case .descriptor(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 27)
+    }()
+    case .token?: try {
+      guard case .token(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
+    }()
+    case .propagated?: try {
+      guard case .propagated(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
+    }()
+    case .connections?: try {
+      guard case .connections(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
+    }()
+    case .sessions?: try {
+      guard case .sessions(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 41)
+    }()
+    case .status?: try {
+      guard case .status(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 42)
+    }()
+    case .pipeCreated?: try {
+      guard case .pipeCreated(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
+    }()
+    case .pipeOpened?: try {
+      guard case .pipeOpened(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 81)
+    }()
+    case .pipeWaiting?: try {
+      guard case .pipeWaiting(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 82)
+    }()
+    case .pipes?: try {
+      guard case .pipes(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
+    }()
+    case .endpoints?: try {
+      guard case .endpoints(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 92)
+    }()
+    case .tokenOpened?: try {
+      guard case .tokenOpened(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 100)
+    }()
+    case .tokenAdjusted?: try {
+      guard case .tokenAdjusted(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 101)
+    }()
+    case .tokenInformation?: try {
+      guard case .tokenInformation(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 102)
+    }()
+    case .tokenChecked?: try {
+      guard case .tokenChecked(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 103)
+    }()
+    case .securityStepped?: try {
+      guard case .securityStepped(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 120)
+    }()
+    case .issuers?: try {
+      guard case .issuers(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 135)
+    }()
+    case .mappings?: try {
+      guard case .mappings(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 136)
+    }()
+    case .ticketIssued?: try {
+      guard case .ticketIssued(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 140)
+    }()
+    case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireResponse, rhs: WireResponse) -> Bool {
-    if lhs._storage !== rhs._storage {
-      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
-        let _storage = _args.0
-        let rhs_storage = _args.1
-        if _storage._id != rhs_storage._id {return false}
-        if _storage._body != rhs_storage._body {return false}
-        return true
-      }
-      if !storagesAreEqual {return false}
-    }
+    if lhs.id != rhs.id {return false}
+    if lhs.body != rhs.body {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5750,7 +5753,7 @@ nonisolated extension WireCapture: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireCaptured: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Captured"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}capture\0\u{1}level\0\u{1}handle\0\u{1}refusal\0\u{2}L\u{1}process\0\u{1}session\0\u{3}dynamic_tracking\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}capture\0\u{1}level\0\u{1}handle\0\u{1}refusal\0\u{2}L\u{1}process\0\u{1}session\0\u{3}dynamic_tracking\0\u{2}:lease\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5765,6 +5768,7 @@ nonisolated extension WireCaptured: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 80: try { try decoder.decodeSingularUInt32Field(value: &self.process) }()
       case 81: try { try decoder.decodeSingularUInt64Field(value: &self.session) }()
       case 82: try { try decoder.decodeSingularBoolField(value: &self.dynamicTracking) }()
+      case 140: try { try decoder.decodeSingularMessageField(value: &self._lease) }()
       default: break
       }
     }
@@ -5796,6 +5800,9 @@ nonisolated extension WireCaptured: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.dynamicTracking != false {
       try visitor.visitSingularBoolField(value: self.dynamicTracking, fieldNumber: 82)
     }
+    try { if let v = self._lease {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 140)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5807,6 +5814,7 @@ nonisolated extension WireCaptured: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.process != rhs.process {return false}
     if lhs.session != rhs.session {return false}
     if lhs.dynamicTracking != rhs.dynamicTracking {return false}
+    if lhs._lease != rhs._lease {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -9274,7 +9282,7 @@ nonisolated extension WireTokenChecked: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireTicketIssue: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TicketIssue"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0\u{1}level\0\u{3}effective_only\0\u{1}lifetime\0\u{1}handle\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}server\0\u{1}level\0\u{3}effective_only\0\u{1}lifetime\0\u{1}handle\0\u{1}count\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -9287,6 +9295,7 @@ nonisolated extension WireTicketIssue: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 3: try { try decoder.decodeSingularBoolField(value: &self.effectiveOnly) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.lifetime) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.handle) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.count) }()
       default: break
       }
     }
@@ -9308,6 +9317,9 @@ nonisolated extension WireTicketIssue: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.handle != 0 {
       try visitor.visitSingularUInt64Field(value: self.handle, fieldNumber: 5)
     }
+    if self.count != 0 {
+      try visitor.visitSingularUInt32Field(value: self.count, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -9317,6 +9329,7 @@ nonisolated extension WireTicketIssue: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.effectiveOnly != rhs.effectiveOnly {return false}
     if lhs.lifetime != rhs.lifetime {return false}
     if lhs.handle != rhs.handle {return false}
+    if lhs.count != rhs.count {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -9324,7 +9337,7 @@ nonisolated extension WireTicketIssue: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireTicketIssued: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TicketIssued"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ticket\0\u{1}level\0\u{1}lifetime\0\u{1}server\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ticket\0\u{1}level\0\u{1}lifetime\0\u{1}server\0\u{1}others\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -9336,6 +9349,7 @@ nonisolated extension WireTicketIssued: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 2: try { try decoder.decodeSingularEnumField(value: &self.level) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.lifetime) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.server) }()
+      case 5: try { try decoder.decodeRepeatedBytesField(value: &self.others) }()
       default: break
       }
     }
@@ -9354,6 +9368,9 @@ nonisolated extension WireTicketIssued: SwiftProtobuf.Message, SwiftProtobuf._Me
     if !self.server.isEmpty {
       try visitor.visitSingularStringField(value: self.server, fieldNumber: 4)
     }
+    if !self.others.isEmpty {
+      try visitor.visitRepeatedBytesField(value: self.others, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -9362,6 +9379,7 @@ nonisolated extension WireTicketIssued: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.level != rhs.level {return false}
     if lhs.lifetime != rhs.lifetime {return false}
     if lhs.server != rhs.server {return false}
+    if lhs.others != rhs.others {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -9369,7 +9387,7 @@ nonisolated extension WireTicketIssued: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireTicketRedeem: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TicketRedeem"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ticket\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ticket\0\u{1}lease\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -9378,6 +9396,7 @@ nonisolated extension WireTicketRedeem: SwiftProtobuf.Message, SwiftProtobuf._Me
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBytesField(value: &self.ticket) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.lease) }()
       default: break
       }
     }
@@ -9387,11 +9406,60 @@ nonisolated extension WireTicketRedeem: SwiftProtobuf.Message, SwiftProtobuf._Me
     if !self.ticket.isEmpty {
       try visitor.visitSingularBytesField(value: self.ticket, fieldNumber: 1)
     }
+    if self.lease != false {
+      try visitor.visitSingularBoolField(value: self.lease, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireTicketRedeem, rhs: WireTicketRedeem) -> Bool {
     if lhs.ticket != rhs.ticket {return false}
+    if lhs.lease != rhs.lease {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireTicketLease: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TicketLease"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{1}tickets\0\u{1}words\0\u{1}lifetime\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.number) }()
+      case 2: try { try decoder.decodeRepeatedBytesField(value: &self.tickets) }()
+      case 3: try { try decoder.decodeRepeatedUInt32Field(value: &self.words) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.lifetime) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.number != 0 {
+      try visitor.visitSingularUInt64Field(value: self.number, fieldNumber: 1)
+    }
+    if !self.tickets.isEmpty {
+      try visitor.visitRepeatedBytesField(value: self.tickets, fieldNumber: 2)
+    }
+    if !self.words.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.words, fieldNumber: 3)
+    }
+    if self.lifetime != 0 {
+      try visitor.visitSingularUInt32Field(value: self.lifetime, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireTicketLease, rhs: WireTicketLease) -> Bool {
+    if lhs.number != rhs.number {return false}
+    if lhs.tickets != rhs.tickets {return false}
+    if lhs.words != rhs.words {return false}
+    if lhs.lifetime != rhs.lifetime {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -9840,46 +9908,88 @@ nonisolated extension WireSecurityStepped: SwiftProtobuf.Message, SwiftProtobuf.
   package static let protoMessageName: String = _protobuf_package + ".SecurityStepped"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}context\0\u{1}token\0\u{1}attributes\0\u{1}captured\0")
 
+  fileprivate class _StorageClass {
+    var _context: UInt64 = 0
+    var _token: Data = Data()
+    var _attributes: WireSecurityAttributes? = nil
+    var _captured: WireCaptured? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _context = source._context
+      _token = source._token
+      _attributes = source._attributes
+      _captured = source._captured
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.context) }()
-      case 2: try { try decoder.decodeSingularBytesField(value: &self.token) }()
-      case 3: try { try decoder.decodeSingularMessageField(value: &self._attributes) }()
-      case 4: try { try decoder.decodeSingularMessageField(value: &self._captured) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt64Field(value: &_storage._context) }()
+        case 2: try { try decoder.decodeSingularBytesField(value: &_storage._token) }()
+        case 3: try { try decoder.decodeSingularMessageField(value: &_storage._attributes) }()
+        case 4: try { try decoder.decodeSingularMessageField(value: &_storage._captured) }()
+        default: break
+        }
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if self.context != 0 {
-      try visitor.visitSingularUInt64Field(value: self.context, fieldNumber: 1)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._context != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._context, fieldNumber: 1)
+      }
+      if !_storage._token.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._token, fieldNumber: 2)
+      }
+      try { if let v = _storage._attributes {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      } }()
+      try { if let v = _storage._captured {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+      } }()
     }
-    if !self.token.isEmpty {
-      try visitor.visitSingularBytesField(value: self.token, fieldNumber: 2)
-    }
-    try { if let v = self._attributes {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    } }()
-    try { if let v = self._captured {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireSecurityStepped, rhs: WireSecurityStepped) -> Bool {
-    if lhs.context != rhs.context {return false}
-    if lhs.token != rhs.token {return false}
-    if lhs._attributes != rhs._attributes {return false}
-    if lhs._captured != rhs._captured {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._context != rhs_storage._context {return false}
+        if _storage._token != rhs_storage._token {return false}
+        if _storage._attributes != rhs_storage._attributes {return false}
+        if _storage._captured != rhs_storage._captured {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -3,7 +3,7 @@ import GuiseProtocol
 import Testing
 
 /// Two services, alice and bob, and a file that only alice can read.
-private struct TicketScene {
+struct TicketScene {
     let stage: Stage
     let files: Service
     let alice: Person

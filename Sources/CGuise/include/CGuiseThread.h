@@ -23,6 +23,10 @@ static inline void guise_handle_store(uint64_t *handle, uint64_t value) {
 static inline uint64_t guise_handle_load(const uint64_t *handle) {
     return __atomic_load_n(handle, __ATOMIC_ACQUIRE);
 }
+// Puts 0 in the place of a value; false when another one is there.
+static inline _Bool guise_handle_take(uint64_t *handle, uint64_t value) {
+    return __atomic_compare_exchange_n(handle, &value, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
 static inline uint32_t guise_tid_load(const uint32_t *tid) { return __atomic_load_n(tid, __ATOMIC_ACQUIRE); }
 static inline void guise_tid_store(uint32_t *tid, uint32_t value) {
     __atomic_store_n(tid, value, __ATOMIC_RELEASE);

@@ -46,20 +46,22 @@ extension Requests {
         if request.effectiveOnly || token.modificationID != 0 {
             ticket.charge = try charge(ticket.token, client)
         }
-        let bytes = try tickets.issue(
-            ticket,
-            to: server, lifetime: lifetime, for: client.credentials.uid)
+        let issued = try tickets.issue(
+            ticket, to: server, lifetime: lifetime, for: client.credentials.uid,
+            count: Int(max(1, request.count)))
         if request.handle != 0 {
             var event = event(.connection, client)
             event.user = level == .anonymous ? .anonymous : token.user
             event.level = level
             event.call = "TicketIssue"
-            event.change = "a ticket for \(accounts.directory.knownName(of: server) ?? server.description)"
+            let name = accounts.directory.knownName(of: server) ?? server.description
+            event.change = (issued.count == 1 ? "a ticket" : "\(issued.count) tickets") + " for \(name)"
             context.audit.record(event)
         }
         return .ticketIssued(
             .with {
-                $0.ticket = .init(bytes)
+                $0.ticket = .init(issued[0])
+                $0.others = issued.dropFirst().map { .init($0) }
                 $0.level = WireLevel(level)
                 $0.lifetime = lifetime
                 $0.server = server.description
@@ -93,10 +95,28 @@ extension Requests {
             throw Refused(.accessDenied, "the ticket is for \(name), and worth nothing from now on")
         }
         let token = ticket.client.token
-        guard
+        func isAlive() -> Bool {
             ticket.client.level == .anonymous || token.isAnonymous
                 || context.sessions.isAlive(token.logonSession)
-        else { throw Refused(.accessDenied, "the client's logon session has ended") }
-        return try hold(ticket.client, client, attachment)
+        }
+        guard isAlive() else { throw Refused(.accessDenied, "the client's logon session has ended") }
+        let body = try hold(ticket.client, client, attachment)
+        guard request.lease, case .captured(var captured) = body,
+            let (lease, rest, milliseconds) = tickets.lease(
+                restOf: ticket, to: attachment,
+                until: context.sessions.session(token.logonSession)?.expiry)
+        else { return body }
+        // It may have ended on another thread before that knew of the lease.
+        guard isAlive() else {
+            tickets.withdraw { $0 === lease }
+            return body
+        }
+        captured.lease = .with {
+            $0.number = lease.number
+            $0.tickets = rest.map { .init($0.bytes) }
+            $0.words = rest.map { UInt32(lease.first + $0.place) }
+            $0.lifetime = UInt32(clamping: milliseconds)
+        }
+        return .captured(captured)
     }
 }

@@ -386,6 +386,8 @@ extension Requests {
     ) throws(Refused) {
         try object.charge { () throws(Refused) in try charge(token, client) }
         object.replace(token)
+        // Calls that come from now on are not to find what this made of what they share.
+        if object.level != nil { tickets.withdraw { $0.session == token.logonSession } }
         if object.level == nil { noteChange { $0.current === object } }
     }
 
@@ -395,6 +397,8 @@ extension Requests {
         for case let attachment? in attached.values.map(\.attachment) where isMeant(attachment.primary) {
             context.processes.keepToken(of: attachment)
             attachment.page.tokenVersion &+= 1
+            // The gates are asked anew for each call.
+            tickets.withdraw(from: attachment)
         }
     }
 

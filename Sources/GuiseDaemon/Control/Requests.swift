@@ -41,7 +41,7 @@ final class Requests {
     let roots: RootRequests
     let pipes: NamedPipes
     let tokenMemory = TokenMemory()
-    let tickets = Tickets()
+    let tickets: Tickets
     let kerberos: GSSProcesses
     /// By logon session: what its user delegated.
     var delegations: [UInt64: Delegation] = [:]
@@ -54,6 +54,7 @@ final class Requests {
     ) throws(Refused) {
         self.accounts = accounts
         let sessions = LogonSessions()
+        tickets = Tickets(leases: sessions.leases)
         accountRequests = AccountRequests(accounts: accounts, sessions: sessions)
         tokens = TokenFactory(accounts: accounts, sessions: sessions)
         passwords = PasswordLogons(accounts: accounts, pam: pam)
@@ -189,6 +190,7 @@ final class Requests {
         forgetPipes(client)
         if let attachment = client.attachment {
             context.processes.remove(attachment)
+            tickets.withdraw(from: attachment)
             if attached[client.identity] === client { attached[client.identity] = nil }
         }
         for captured in client.captures.values { release(captured) }

@@ -58,6 +58,8 @@ package final class LogonSessions: Sendable {
     // Random, so that a number kept from an earlier run names no session of this one. Numbers below 2³² are left to the
     // fixed sessions of Windows (0x3e7 and its kin).
     private let next = Atomic<UInt64>(.random(in: (1 << 32)..<(1 << 62)))
+    /// What processes may redeem by themselves; each ends with its client's session.
+    let leases = TicketLeases()
 
     package init() {}
 
@@ -102,7 +104,9 @@ package final class LogonSessions: Sendable {
     /// - Returns: whether it was alive.
     @discardableResult
     package func end(_ id: UInt64) -> Bool {
-        shard(of: id).alive.withLock { $0.removeValue(forKey: id) != nil }
+        let wasAlive = shard(of: id).alive.withLock { $0.removeValue(forKey: id) != nil }
+        leases.end(session: id)
+        return wasAlive
     }
 
     /// Ends every session of a user, for instance of an account that was removed.
@@ -118,12 +122,14 @@ package final class LogonSessions: Sendable {
     }
 
     private func end(where condition: (LogonSession) -> Bool) -> [LogonSession] {
-        shards.flatMap { shard in
+        let ended = shards.flatMap { shard in
             shard.alive.withLock { alive in
                 let ended = alive.values.filter(condition)
                 for session in ended { alive[session.id] = nil }
                 return ended
             }
-        }.sorted { $0.id < $1.id }
+        }
+        for session in ended { leases.end(session: session.id) }
+        return ended.sorted { $0.id < $1.id }
     }
 }

@@ -14,6 +14,8 @@ final class Tickets {
     static let largestCountPerShare = 1024
     /// The most that wait at once.
     static let largestCount = 32_768
+    /// The most that are issued at once.
+    static let largestPack = 32
 
     struct Ticket {
         /// As whom the server may act, and at which level.
@@ -23,6 +25,38 @@ final class Tickets {
         fileprivate let share: Share
         /// In milliseconds of the steady clock.
         fileprivate let end: UInt64
+        fileprivate let pack: Pack?
+        /// Which of its pack's it is.
+        fileprivate let place: Int
+    }
+
+    /// Tickets that were issued together: whoever redeems one may be let redeem the rest by itself.
+    fileprivate final class Pack {
+        let tickets: [[UInt8]]
+        /// By bits: those that are in the table.
+        var waiting: UInt32
+        /// Whoever has it takes a ticket by its word in the process's page, and so does the authority.
+        var lease: TicketLease?
+
+        init(_ tickets: [[UInt8]]) {
+            self.tickets = tickets
+            waiting = .max >> (UInt32.bitWidth - tickets.count)
+        }
+
+        var waitingPlaces: [Int] { tickets.indices.filter { waiting & 1 << $0 != 0 } }
+    }
+
+    /// What a process has leased, and the room in its page for more.
+    private struct Room {
+        let attachment: Attachment
+        /// The first words of packs.
+        var free: [Int]
+        var packs: [Int: Pack] = [:]
+
+        init(_ attachment: Attachment) {
+            self.attachment = attachment
+            free = Array(stride(from: 0, to: attachment.page.ticketCount, by: largestPack))
+        }
     }
 
     /// What is counted together: what one user's processes ask for as one client. A service that passes on many clients
@@ -44,28 +78,39 @@ final class Tickets {
     private var tickets: [[UInt8]: Ticket] = [:]
     private var counts: [Share: Int] = [:]
     private var queues: [UInt32: Queue] = [:]
+    private var rooms: [ObjectIdentifier: Room] = [:]
+    private let leases: TicketLeases
+    private var lastLease: UInt64 = 0
     private let now: () -> UInt64
     private var sweptAt: UInt64 = 0
 
-    /// - Parameter now: milliseconds that only rise.
-    init(now: @escaping () -> UInt64 = { WallClock.steadyMilliseconds }) { self.now = now }
+    /// - Parameters:
+    ///   - leases: is told of each.
+    ///   - now: milliseconds that only rise.
+    init(
+        leases: TicketLeases = TicketLeases(), now: @escaping () -> UInt64 = { WallClock.steadyMilliseconds }
+    ) {
+        (self.leases, self.now) = (leases, now)
+    }
 
     var count: Int { tickets.count }
 
     /// How many places the queues take, those of used tickets with them.
     var remembered: Int { queues.values.reduce(0) { $0 + $1.order.count } }
 
-    /// Makes a ticket.
+    /// Makes a ticket, and others with it for the same client.
     ///
     /// Where there is no room at all it is made at the expense of the user who has the most, or refused if that is this
-    /// one: whoever floods the authority keeps nobody else from a ticket.
+    /// one: whoever floods the authority keeps nobody else from a ticket. The others are for room that is left over: of
+    /// half of what the user may have for the client, and of half of the table.
     ///
     /// - Parameters:
     ///   - lifetime: in seconds.
     ///   - user: for whose process.
+    ///   - count: the most that are wanted, at least 1.
     func issue(
-        _ client: PeerCapture.Client, to server: SID, lifetime: UInt32, for user: UInt32
-    ) throws(Refused) -> [UInt8] {
+        _ client: PeerCapture.Client, to server: SID, lifetime: UInt32, for user: UInt32, count: Int
+    ) throws(Refused) -> [[UInt8]] {
         let share = Share(user: user, client: client.token.user)
         if counts[share, default: 0] >= Self.largestCountPerShare || tickets.count >= Self.largestCount {
             sweepIfDue()
@@ -77,27 +122,123 @@ final class Tickets {
                     + " already")
         }
         if tickets.count >= Self.largestCount { try makeRoom(for: user) }
+        let count = max(
+            1,
+            min(
+                count, Self.largestPack, Self.largestCountPerShare / 2 - counts[share, default: 0],
+                Self.largestCount / 2 - tickets.count))
         var random = SystemRandomNumberGenerator()
-        let bytes = (0..<Self.length).map { _ in UInt8.random(in: .min ... .max, using: &random) }
-        tickets[bytes] = Ticket(
-            client: client, server: server, share: share, end: now() + UInt64(lifetime) * 1000)
-        counts[share, default: 0] += 1
-        queues[user, default: Queue()].waiting += 1
-        queues[user]?.order.append(bytes)
-        return bytes
+        let made = (0..<count).map { _ in Self.random(&random) }
+        let pack = count > 1 ? Pack(made) : nil
+        let end = now() + UInt64(lifetime) * 1000
+        for (place, bytes) in made.enumerated() {
+            tickets[bytes] = Ticket(
+                client: client, server: server, share: share, end: end, pack: pack, place: place)
+        }
+        counts[share, default: 0] += count
+        queues[user, default: Queue()].waiting += count
+        queues[user]?.order.append(contentsOf: made)
+        return made
     }
 
-    /// Takes a ticket out, so that it is never there again; nil when it is not there or has expired.
+    private static func random(_ source: inout SystemRandomNumberGenerator) -> [UInt8] {
+        var words = (source.next(), source.next(), source.next(), source.next())
+        return withUnsafeBytes(of: &words, Array.init)
+    }
+
+    /// Takes a ticket out, so that it is never there again; nil when it is not there, has expired, or was redeemed by who
+    /// had it leased.
     func redeem(_ bytes: [UInt8]) -> Ticket? {
-        guard let ticket = remove(bytes), now() < ticket.end else { return nil }
-        return ticket
+        guard let ticket = tickets[bytes] else { return nil }
+        // Whoever takes the word has it, the process or this.
+        let isUnused = ticket.pack?.lease?.take(ticket.place) ?? true
+        remove(bytes)
+        return isUnused && now() < ticket.end ? ticket : nil
     }
 
-    /// Drops those that have expired.
+    /// Lets a process redeem what waits of a ticket's pack by itself; nil when nothing does, another one is let already,
+    /// or its page has no room.
+    ///
+    /// - Parameters:
+    ///   - ticket: as it was redeemed.
+    ///   - expiry: when the client's session ends by itself, in milliseconds since 1970.
+    func lease(
+        restOf ticket: Ticket, to attachment: Attachment, until expiry: UInt64?
+    ) -> (lease: TicketLease, rest: [(bytes: [UInt8], place: Int)], milliseconds: UInt64)? {
+        reap(attachment)
+        guard let pack = ticket.pack, pack.lease == nil, pack.waiting != 0 else { return nil }
+        let now = now()
+        var milliseconds = ticket.end > now ? ticket.end - now : 0
+        if let expiry {
+            let current = WallClock.milliseconds
+            milliseconds = min(milliseconds, expiry > current ? expiry - current : 0)
+        }
+        var room = rooms[ObjectIdentifier(attachment)] ?? Room(attachment)
+        guard milliseconds > 0, let first = room.free.popLast() else { return nil }
+        lastLease += 1
+        let token = ticket.client.token
+        let lease = TicketLease(
+            number: lastLease, attachment: attachment,
+            session: ticket.client.level == .anonymous || token.isAnonymous ? 0 : token.logonSession,
+            first: first)
+        var rest: [(bytes: [UInt8], place: Int)] = []
+        for place in pack.waitingPlaces {
+            lease.offer(place)
+            rest.append((pack.tickets[place], place))
+        }
+        pack.lease = lease
+        room.packs[first] = pack
+        rooms[ObjectIdentifier(attachment)] = room
+        leases.add(lease)
+        return (lease, rest, milliseconds)
+    }
+
+    /// Takes back what is leased and was not redeemed: it waits for whoever comes, and this alone redeems it.
+    func withdraw(where isMeant: (TicketLease) -> Bool) {
+        for room in rooms.values {
+            for pack in room.packs.values { withdraw(pack, where: isMeant) }
+        }
+    }
+
+    /// As ``withdraw(where:)``, all of a process that is gone, or has become another.
+    func withdraw(from attachment: Attachment) {
+        guard let room = rooms[ObjectIdentifier(attachment)] else { return }
+        for pack in room.packs.values { withdraw(pack) { _ in true } }
+        rooms[ObjectIdentifier(attachment)] = nil
+    }
+
+    private func withdraw(_ pack: Pack, where isMeant: (TicketLease) -> Bool) {
+        guard let lease = pack.lease, isMeant(lease) else { return }
+        end(lease, of: pack)
+        for place in pack.waitingPlaces where !lease.take(place) { remove(pack.tickets[place]) }
+    }
+
+    private func end(_ lease: TicketLease, of pack: Pack) {
+        pack.lease = nil
+        leases.remove(lease)
+        rooms[ObjectIdentifier(lease.attachment)]?.packs[lease.first] = nil
+        rooms[ObjectIdentifier(lease.attachment)]?.free.append(lease.first)
+    }
+
+    /// Drops what a process has redeemed by itself.
+    private func reap(_ attachment: Attachment) {
+        guard let room = rooms[ObjectIdentifier(attachment)] else { return }
+        for pack in room.packs.values {
+            guard let lease = pack.lease else { continue }
+            for place in pack.waitingPlaces where !lease.isWaiting(place) { remove(pack.tickets[place]) }
+        }
+    }
+
+    /// Whether the process that has it leased took it.
+    private func isRedeemed(_ ticket: Ticket) -> Bool {
+        ticket.pack?.lease.map { !$0.isWaiting(ticket.place) } ?? false
+    }
+
+    /// Drops those that have expired, and those that were redeemed elsewhere.
     func sweep() {
         let now = now()
         sweptAt = now
-        for (bytes, ticket) in tickets where ticket.end <= now { remove(bytes) }
+        for (bytes, ticket) in tickets where ticket.end <= now || isRedeemed(ticket) { remove(bytes) }
     }
 
     /// Looks at every ticket, so not more than once in a second.
@@ -119,6 +260,13 @@ final class Tickets {
     @discardableResult
     private func remove(_ bytes: [UInt8]) -> Ticket? {
         guard let ticket = tickets.removeValue(forKey: bytes) else { return nil }
+        if let pack = ticket.pack {
+            pack.waiting &= ~(1 << ticket.place)
+            if let lease = pack.lease {
+                _ = lease.take(ticket.place)
+                if pack.waiting == 0 { end(lease, of: pack) }
+            }
+        }
         counts[ticket.share, default: 1] -= 1
         if counts[ticket.share] == 0 { counts[ticket.share] = nil }
         let user = ticket.share.user
