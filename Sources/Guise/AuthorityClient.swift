@@ -204,7 +204,7 @@ extension AuthorityClient {
     }
 
     /// Whether a request can be sent: the connection is this process's own, and the authority has not closed it.
-    private var isUsable: Bool {
+    var isUsable: Bool {
         guard isOwn, !isLost else { return false }
         var one = pollfd(fd: socket, events: GUISE_POLLRDHUP, revents: 0)
         return poll(&one, 1, 0) == 0
