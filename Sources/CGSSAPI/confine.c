@@ -39,7 +39,7 @@ static int limit(int resource, rlim_t most) {
     return setrlimit(resource, &to) ? -errno : 0;
 }
 
-int guise_gss_confine(uint32_t user) {
+int guise_gss_confine(uint32_t user, uint32_t end) {
     uint32_t own = (uint32_t)getpid();
     struct sock_filter filter[] = {
         LOAD(arch),
@@ -91,7 +91,7 @@ int guise_gss_confine(uint32_t user) {
     };
     struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
     // What it was started with, and nothing else.
-    if (syscall(SYS_close_range, 5, ~0U, 0) || chdir("/"))
+    if (syscall(SYS_close_range, end, ~0U, 0) || chdir("/"))
         return -errno;
     int error = limit(RLIMIT_CORE, 0);
     if (!error)

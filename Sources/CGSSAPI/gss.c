@@ -7,6 +7,7 @@
 #include <gssapi/gssapi_ext.h>
 #include <gssapi/gssapi_krb5.h>
 #include <krb5.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,12 +152,14 @@ static bool show(gss_name_t name, char *text, size_t size) {
 
 // The realm of a principal, and the rest of it.
 static bool split(const char *principal, char *name, size_t name_size, char *realm, size_t realm_size) {
-    krb5_context context;
+    // Kept: making one reads the configuration, which takes as long as a quarter of judging a client.
+    static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+    static krb5_context context;
     krb5_principal parsed = NULL;
     char *rest = NULL;
-    if (krb5_init_context(&context))
-        return false;
-    bool fits = !krb5_parse_name(context, principal, &parsed)
+    pthread_mutex_lock(&turn);
+    bool fits = (context || !krb5_init_context(&context))
+                && !krb5_parse_name(context, principal, &parsed)
                 && !krb5_unparse_name_flags(context, parsed, KRB5_PRINCIPAL_UNPARSE_NO_REALM, &rest) && *rest
                 && strlen(rest) < name_size && parsed->realm.length > 0 && parsed->realm.length < realm_size
                 && !memchr(parsed->realm.data, 0, parsed->realm.length);
@@ -167,7 +170,7 @@ static bool split(const char *principal, char *name, size_t name_size, char *rea
     }
     krb5_free_unparsed_name(context, rest);
     krb5_free_principal(context, parsed);
-    krb5_free_context(context);
+    pthread_mutex_unlock(&turn);
     return fits;
 }
 

@@ -31,6 +31,9 @@ public final class Authority: Sendable {
     /// True when the process runs under `guise run`.
     public let isMediated: Bool
 
+    /// Connections on which clients were judged and are held no more.
+    let spares = Mutex<[AuthorityClient]>([])
+
     private static let attached = Mutex<Authority?>(nil)
     private static let generations = Atomic<UInt32>(0)
     /// 16 bytes in this process's private memory. They are gone after exec, which is how the authority tells. They stay

@@ -12,7 +12,7 @@ final class Capture: Sendable {
     /// Whether it is given up with this value. A token may be known by several.
     private let releases: Bool
     /// What it stands for is held by this.
-    private let source: HeldToken?
+    private let source: (any AnyObject & Sendable)?
     /// The level that the client allowed.
     let level: ImpersonationLevel
     /// Who connected.
@@ -33,7 +33,7 @@ final class Capture: Sendable {
     /// What the authority answered on a connection, for use with the process's attachment.
     init(
         _ captured: WireCaptured, by client: AuthorityClient, _ authority: Authority, releases: Bool = true,
-        keeping source: HeldToken? = nil
+        keeping source: (any AnyObject & Sendable)? = nil
     ) {
         self.source = source
         self.authority = authority

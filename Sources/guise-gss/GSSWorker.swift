@@ -5,20 +5,16 @@
     import GuiseProtocol
     import Synchronization
 
-    /// What one service's clients and the KDC send, judged by GSSAPI. Requests come on descriptor 0, one packet each; so do
-    /// the answers go.
+    /// What one service's clients and the KDC send, judged by GSSAPI.
     ///
-    /// What asks nobody has lanes of its own: a KDC that does not answer keeps no client waiting who only has to be
-    /// verified. A context stays in its lane.
+    /// What asks nobody comes by lanes of its own (``GSSDescriptor/lanes``), each with a thread that reads, judges and
+    /// answers: a KDC that does not answer keeps no client waiting who only has to be verified. A context stays in its
+    /// lane.
     final class GSSWorker: Sendable {
-        static let socket: Int32 = 0
-
-        private static let laneCount = 4
-        private let near = (0..<laneCount).map { DispatchQueue(label: "near-\($0)") }
-        private let far = (0..<laneCount).map { DispatchQueue(label: "far-\($0)") }
+        private static let farCount = 4
+        private let far = (0..<farCount).map { DispatchQueue(label: "far-\($0)") }
         private let keytab: String
         private let delegates: Bool
-        private let sending = Mutex(())
 
         private struct State {
             var contexts: [UInt64: Handle] = [:]
@@ -27,8 +23,6 @@
             var awaited: Set<UInt64> = []
             /// The service's own: by whether they negotiate.
             var own: [Bool: Handle] = [:]
-            /// Contexts whose steps ask the KDC, until the authority ends them.
-            var asking: Set<UInt64> = []
         }
         private let state = Mutex(State())
 
@@ -60,10 +54,23 @@
 
         /// Serves until the authority is gone.
         func run() -> Never {
+            for lane in GSSDescriptor.lanes {
+                DispatchQueue(label: "near-\(lane)").async { [self] in
+                    serve(lane) { request in
+                        guard case .accept(let accept) = request.body else { _exit(1) }
+                        expect(accept.credentials)
+                        answer(request.id, on: lane) { self.accept(accept, &$0) }
+                    }
+                }
+            }
+            serve(GSSDescriptor.authority, take)
+        }
+
+        private func serve(_ socket: Int32, _ take: (WireGssRequest) -> Void) -> Never {
             while true {
                 let request: WireGssRequest
                 do throws(ControlPacket.Failure) {
-                    request = try ControlPacket.receive(WireGssRequest.self, from: Self.socket).message
+                    request = try ControlPacket.receive(WireGssRequest.self, from: socket).message
                 } catch {
                     switch error {
                     case .system(EINTR): continue
@@ -80,25 +87,23 @@
             switch request.body {
             case .accept(let accept):
                 expect(accept.credentials)
-                lane(accept.context, asksKDC: delegates).async {
+                lane(accept.context).async {
                     self.answer(id) { self.accept(accept, &$0) }
                 }
             case .initiate(let initiate):
-                lane(initiate.context, asksKDC: true).async {
+                lane(initiate.context).async {
                     self.answer(id) { self.initiate(initiate, &$0) }
                 }
             case .transition(let transition):
                 expect(transition.credentials)
-                far[Int(transition.credentials % UInt64(Self.laneCount))].async {
+                lane(transition.credentials).async {
                     self.answer(id) { self.transition(transition, &$0) }
                 }
             case .endContext(let number):
-                // In its lane, behind its steps.
-                lane(number, asksKDC: false).async {
-                    self.state.withLock { state in
-                        state.contexts[number] = nil
-                        state.asking.remove(number)
-                    }
+                // Behind its steps: those of the other lanes are answered before it ends.
+                lane(number).async {
+                    let ended = self.state.withLock { $0.contexts.removeValue(forKey: number) }
+                    withExtendedLifetime(ended) {}
                 }
             case .endCredentials(let number):
                 let ended = state.withLock { state in
@@ -115,31 +120,22 @@
             state.withLock { _ = $0.awaited.insert(credentials) }
         }
 
-        private func lane(_ context: UInt64, asksKDC: Bool) -> DispatchQueue {
-            let isFar = state.withLock { state in
-                if asksKDC { state.asking.insert(context) }
-                return state.asking.contains(context)
-            }
-            return (isFar ? far : near)[Int(context % UInt64(Self.laneCount))]
-        }
+        private func lane(_ number: UInt64) -> DispatchQueue { far[Int(number % UInt64(Self.farCount))] }
 
-        private func answer(_ id: UInt64, _ body: (inout WireGssResponse) -> Void) {
+        private func answer(
+            _ id: UInt64, on socket: Int32 = GSSDescriptor.authority, _ body: (inout WireGssResponse) -> Void
+        ) {
             var response = WireGssResponse()
             body(&response)
             response.id = id
-            send(response)
-        }
-
-        private func send(_ response: WireGssResponse) {
-            sending.withLock { _ in
-                do { try ControlPacket.send(response, on: Self.socket) } catch {
-                    // One that is too long.
-                    let failed = WireGssResponse.with {
-                        $0.id = response.id
-                        $0.failure = "the answer is too long"
-                    }
-                    if (try? ControlPacket.send(failed, on: Self.socket)) == nil { _exit(1) }
+            // One packet each: nobody waits for another's.
+            do { try ControlPacket.send(response, on: socket) } catch {
+                // One that is too long.
+                let failed = WireGssResponse.with {
+                    $0.id = id
+                    $0.failure = "the answer is too long"
                 }
+                if (try? ControlPacket.send(failed, on: socket)) == nil { _exit(1) }
             }
         }
 

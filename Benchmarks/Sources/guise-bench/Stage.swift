@@ -40,6 +40,8 @@ final class Stage {
         directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
         program = directory + "/guise-bench"
         chmod(directory, 0o755)
+        // The authority's, too: what it starts for Kerberos goes by it.
+        for (name, value) in KerberosOnStage.environment(in: directory) { setenv(name, value, 1) }
         for (name, mode, owner) in [
             ("state", 0o700, 0), ("managed", 0o700, 0), ("closed", 0o700, 0),
             ("audited", 0o700, 0), ("public", 0o755, 0),
@@ -102,7 +104,13 @@ final class Stage {
 
     /// A program of Guise's that goes on by itself; what it says on standard error is in a log.
     func tool(_ name: String, _ log: String, _ arguments: String...) throws -> ChildProcess {
-        let child = try ChildProcess([program, "--worker-tool", tools + "/" + name, log] + arguments)
+        try run([tools + "/" + name] + arguments, log)
+    }
+
+    /// The same of any program.
+    @discardableResult
+    func run(_ command: [String], _ log: String) throws -> ChildProcess {
+        let child = try ChildProcess([program, "--worker-tool", command[0], log] + command.dropFirst())
         services.append(child)
         return child
     }
@@ -121,7 +129,7 @@ final class Stage {
         return child
     }
 
-    private func guise(_ arguments: String...) throws {
+    func guise(_ arguments: String...) throws {
         try ChildProcess.run([tools + "/guise"] + arguments + ["--runtime", directory + "/run"])
     }
 

@@ -117,6 +117,15 @@ final class Worker {
             case "call-grpc":
                 return "\(try GRPCWorker.call(Int(count), words[2], words[3]))"
         #endif
+        #if Kerberos
+            case "make-tokens":
+                try KerberosWorker.make(Int(count), words[2], at: words[3])
+                return "made"
+            case "accept-tokens":
+                return "\(try KerberosWorker.accept(words[1], at: words[2]))"
+            case "accept-tokens-bare":
+                return "\(try KerberosWorker.acceptBare(keytab: words[1], at: words[2]))"
+        #endif
         case "serve-pairs":
             guard bench_serve_pairs(words[1]) == 0 else {
                 throw BenchError("listening at \(words[1]): \(String(cString: strerror(errno)))")

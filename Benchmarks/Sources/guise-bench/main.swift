@@ -7,6 +7,7 @@ let suites: [(String, () throws -> Void)] = [
     ("mediation", mediationSuite),
     ("pipes", pipeSuite),
     ("grpc", grpcSuite),
+    ("kerberos", kerberosSuite),
     ("registry", registrySuite),
 ]
 do {

@@ -46,5 +46,5 @@ void guise_gss_verify_own(void **initiating, void *other, void **accepting, void
                           guise_gss_outcome *outcome);
 
 // From here on this process is nobody in particular: another user, unless `user` is UINT32_MAX; it starts no process and
-// no program, and touches no other process. Returns 0 or a negative errno.
-int guise_gss_confine(uint32_t user);
+// no program, and touches no other process. Of its descriptors it keeps those below `end`. Returns 0 or a negative errno.
+int guise_gss_confine(uint32_t user, uint32_t end);

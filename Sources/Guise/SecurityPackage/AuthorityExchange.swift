@@ -2,10 +2,8 @@ import GuiseProtocol
 import Synchronization
 
 /// The accepting side of a package whose tokens the authority judges: what comes from the client goes there as it is.
-///
-/// It has a connection of its own: while one client is judged, nothing else of this process waits for that.
 package final class AuthorityExchange: SecurityExchange {
-    private let client: AuthorityClient
+    private let connection: ExchangeConnection
     private let package: String
     private struct State {
         var context: UInt64 = 0
@@ -15,8 +13,7 @@ package final class AuthorityExchange: SecurityExchange {
 
     /// - Parameter package: as the authority knows it.
     package init(package: String, runtimeDirectory: String?) throws(GuiseError) {
-        let directory = runtimeDirectory ?? Authority.current?.client.runtimeDirectory
-        client = try asProcess { () throws(GuiseError) in try AuthorityClient(runtimeDirectory: directory) }
+        connection = try ExchangeConnection(runtimeDirectory: runtimeDirectory)
         self.package = package
     }
 
@@ -32,7 +29,7 @@ package final class AuthorityExchange: SecurityExchange {
             $0.package = package
             $0.token = .init(token)
         }
-        guard case .securityStepped(let stepped) = try client.call(.securityStep(request)) else {
+        guard case .securityStepped(let stepped) = try connection.client.call(.securityStep(request)) else {
             throw .authorityFailed("the authority's answer to a security token makes no sense")
         }
         let reply = [UInt8](stepped.token)
@@ -43,10 +40,7 @@ package final class AuthorityExchange: SecurityExchange {
             state.withLock { ($0.context, $0.hasEnded) = (stepped.context, false) }
             return .more(reply: reply)
         }
-        return .finished(
-            SecurityContext(
-                accepted: stepped.captured, by: client, SecurityContext.Attributes(stepped.attributes)),
-            reply: reply)
+        return .finished(finished(stepped), reply: reply)
     }
 
     /// Instead of any step: the context of somebody who is not here.
@@ -55,10 +49,15 @@ package final class AuthorityExchange: SecurityExchange {
             $0.package = package
             $0.client = principal
         }
-        guard case .securityStepped(let stepped) = try client.call(.securityTransition(request)),
+        guard case .securityStepped(let stepped) = try connection.client.call(.securityTransition(request)),
             stepped.hasCaptured
         else { throw .authorityFailed("the authority's answer to a protocol transition makes no sense") }
+        return finished(stepped)
+    }
+
+    private func finished(_ stepped: WireSecurityStepped) -> SecurityContext {
+        connection.hold(stepped.captured.capture)
         return SecurityContext(
-            accepted: stepped.captured, by: client, SecurityContext.Attributes(stepped.attributes))
+            accepted: stepped.captured, by: connection, SecurityContext.Attributes(stepped.attributes))
     }
 }

@@ -65,16 +65,16 @@ public final class SecurityContext: Sendable {
         public static let identify = Flags(rawValue: 0x2000)
     }
 
-    private let accepted: (answer: WireCaptured, client: AuthorityClient)?
+    private let accepted: (answer: WireCaptured, connection: ExchangeConnection)?
     private let capture = Mutex<Capture?>(nil)
 
     /// A client whom the authority holds for this process.
     ///
     /// - Parameters:
     ///   - answer: what it said of the client.
-    ///   - client: the connection by which it holds it, which is for this context alone.
-    package init(accepted answer: WireCaptured, by client: AuthorityClient, _ attributes: Attributes) {
-        accepted = (answer, client)
+    ///   - connection: by which it holds it, for this context alone.
+    init(accepted answer: WireCaptured, by connection: ExchangeConnection, _ attributes: Attributes) {
+        accepted = (answer, connection)
         self.attributes = attributes
     }
 
@@ -121,8 +121,8 @@ public final class SecurityContext: Sendable {
     ///
     /// - Throws: ``GuiseError/notAServerConnection(_:)`` on the connecting side.
     public func token() throws(GuiseError) -> TokenDescription {
-        let (answer, client) = try side()
-        return try client.token(ofCapture: answer.capture)
+        let (answer, connection) = try side()
+        return try connection.client.token(ofCapture: answer.capture)
     }
 
     /// The client as a connection without a socket, for what serves clients of sockets as well.
@@ -137,7 +137,7 @@ public final class SecurityContext: Sendable {
         try captured().confirm(atMost: limit)
     }
 
-    private func side() throws(GuiseError) -> (answer: WireCaptured, client: AuthorityClient) {
+    private func side() throws(GuiseError) -> (answer: WireCaptured, connection: ExchangeConnection) {
         guard let accepted else {
             throw .notAServerConnection("this is the connecting side: there is nobody to impersonate")
         }
@@ -145,11 +145,12 @@ public final class SecurityContext: Sendable {
     }
 
     func captured() throws(GuiseError) -> Capture {
-        let (answer, client) = try side()
+        let (answer, connection) = try side()
         let authority = try Authority.required()
         return capture.withLock { known in
             if let known, known.authority === authority { return known }
-            let capture = Capture(answer, by: client, authority, releases: false)
+            let capture = Capture(
+                answer, by: connection.client, authority, releases: false, keeping: connection)
             known = capture
             return capture
         }

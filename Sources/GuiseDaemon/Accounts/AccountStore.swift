@@ -10,6 +10,8 @@ package final class AccountStore: Sendable {
     private let directoryLock: StateDirectory
     private let database: Mutex<DatabaseQueue>
     private let current: Mutex<AccountDirectory>
+    let mappings = RememberedMappings()
+    let users = RememberedUsers()
 
     /// Opens the state of `directory`, making it when the directory is empty.
     ///
@@ -301,6 +303,7 @@ package final class AccountStore: Sendable {
                     )
                 }
                 current.withLock { $0 = after }
+                mappings.forget()
                 return (after, result)
             }
         } catch let error as AccountError {

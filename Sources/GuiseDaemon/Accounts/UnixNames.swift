@@ -37,14 +37,15 @@ enum UnixNames {
 
     /// What a process gets at login: the user, his primary group, and the others.
     static func credentials(of login: Login) throws(Unavailable) -> UnixCredentials {
-        // No process has more (NGROUPS_MAX).
-        var groups = [gid_t](repeating: 0, count: 65_536)
-        var count = Int32(groups.count)
-        guard getgrouplist(login.name, login.gid, &groups, &count) >= 0 else {
-            throw Unavailable(errno: ERANGE)
+        // No process has more than the most (NGROUPS_MAX), and hardly any more than the least.
+        for most in [256, 65_536] {
+            var groups = [gid_t](repeating: 0, count: most)
+            var count = Int32(groups.count)
+            guard getgrouplist(login.name, login.gid, &groups, &count) >= 0 else { continue }
+            return UnixCredentials(
+                uid: login.uid, gid: login.gid, groups: groups.prefix(Int(count)).filter { $0 != login.gid })
         }
-        return UnixCredentials(
-            uid: login.uid, gid: login.gid, groups: groups.prefix(Int(count)).filter { $0 != login.gid })
+        throw Unavailable(errno: ERANGE)
     }
 
     static func user(_ uid: UInt32) -> String? { (try? login(of: uid))?.name }

@@ -44,6 +44,50 @@ extension AccountStore {
     ///   when none names any and the issuer is not set to anonymous; `internal` when it is not known which groups the user
     ///   is in.
     func map(_ client: VerifiedClient, for service: SID) throws(Refused) -> MappedClient {
+        let (issuer, rules) = try mappings.answer(for: RememberedMappings.Client(client, for: service)) {
+            () throws(Refused) in try readRules(about: client, for: service)
+        }
+        let name = issuer.name
+        var exact: [SID: Int64] = [:]
+        var byName: [SID: Int64] = [:]
+        for rule in rules {
+            switch rule.match {
+            case .refused:
+                throw Refused(
+                    .notMapped, "rule \(rule.id) of the issuer \(quoted(name)) refuses this client")
+            case .value(_, let account): exact[account] = rule.id
+            case .name(_, let account): byName[account] = rule.id
+            }
+        }
+        let found = exact.isEmpty ? byName : exact
+        guard found.count <= 1 else {
+            throw Refused(
+                .notMapped,
+                "rules of the issuer \(quoted(name)) name several accounts for this client: "
+                    + found.values.sorted().map(String.init).joined(separator: ", "))
+        }
+        let directory = directory
+        if let (sid, rule) = found.first, let account = directory.account(sid: sid) {
+            do throws(LogonError) {
+                let credentials = try users.credentials(of: account) { () throws(LogonError) in
+                    try NominalLogon.credentials(of: account, directory)
+                }
+                return .account(account, credentials, rule: rule)
+            } catch { throw Refused(error) }
+        }
+        guard issuer.unmapped == .anonymous else {
+            throw Refused(
+                .notMapped,
+                "no rule of the issuer \(quoted(name)) says which account this client is; an administrator adds one"
+                    + " with `guise mapping add`")
+        }
+        return .anonymous
+    }
+
+    /// The issuer of a client, and the rules that are about it.
+    private func readRules(
+        about client: VerifiedClient, for service: SID
+    ) throws(Refused) -> RememberedMappings.Answer {
         let directory = directory
         let issuer = try issuer(client.kind, client.issuer, for: service)
         let name = issuer.name
@@ -74,41 +118,13 @@ extension AccountStore {
             }
             return rules
         }
-        var exact: [SID: Int64] = [:]
-        var byName: [SID: Int64] = [:]
-        for rule in rules {
-            switch rule.match {
-            case .refused:
-                throw Refused(
-                    .notMapped, "rule \(rule.id) of the issuer \(quoted(name)) refuses this client")
-            case .value(_, let account): exact[account] = rule.id
-            case .name(_, let account): byName[account] = rule.id
-            }
-        }
-        let found = exact.isEmpty ? byName : exact
-        guard found.count <= 1 else {
-            throw Refused(
-                .notMapped,
-                "rules of the issuer \(quoted(name)) name several accounts for this client: "
-                    + found.values.sorted().map(String.init).joined(separator: ", "))
-        }
-        if let (sid, rule) = found.first, let account = directory.account(sid: sid) {
-            do throws(LogonError) {
-                return .account(account, try NominalLogon.credentials(of: account, directory), rule: rule)
-            } catch { throw Refused(error) }
-        }
-        guard issuer.unmapped == .anonymous else {
-            throw Refused(
-                .notMapped,
-                "no rule of the issuer \(quoted(name)) says which account this client is; an administrator adds one"
-                    + " with `guise mapping add`")
-        }
-        return .anonymous
+        return (issuer, rules)
     }
 
     /// Whether the rule is still there. One row: also for the control thread.
     func hasMapping(_ id: Int64) throws(Refused) -> Bool {
-        try reading {
+        if mappings.has(id) { return true }
+        return try reading {
             try Bool.fetchOne($0, sql: "SELECT EXISTS (SELECT 1 FROM mapping WHERE id = ?)", arguments: [id])
         } == true
     }
@@ -313,7 +329,10 @@ extension AccountStore {
 
     private func writing<Value: Sendable>(_ body: (Database) throws -> Value) throws(AccountError) -> Value {
         do {
-            return try withDatabase { try $0.write(body) }
+            return try withDatabase { queue in
+                defer { mappings.forget() }
+                return try queue.write(body)
+            }
         } catch let error as AccountError {
             throw error
         } catch { throw .storage(detail: "\(error)") }

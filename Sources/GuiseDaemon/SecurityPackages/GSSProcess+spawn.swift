@@ -1,4 +1,5 @@
 import Glibc
+import GuiseProtocol
 
 /// How the process is started.
 extension GSSProcess {
@@ -16,7 +17,9 @@ extension GSSProcess {
     static func spawn(
         delegates: Bool, descriptors: [(own: Int32, theirs: Int32)]
     ) throws(Refused) -> pid_t {
-        var environment = ["KRB5RCACHENAME=file2:/proc/self/fd/4", "KRB5CCNAME=MEMORY:none"]
+        var environment = [
+            "KRB5RCACHENAME=file2:/proc/self/fd/\(GSSDescriptor.replayCache)", "KRB5CCNAME=MEMORY:none",
+        ]
         for name in ["KRB5_CONFIG", "KRB5_TRACE", "LD_LIBRARY_PATH"] {
             if let value = getenv(name) { environment.append("\(name)=\(String(cString: value))") }
         }

@@ -36,7 +36,18 @@ final class GSSProcess: Sendable {
     let delegates: Bool
     let pid: pid_t
     private let socket: Int32
+    private let lanes: [Lane]
     private let log: Logger
+
+    /// What asks no KDC goes this way: whoever wants to know asks and waits, one at a time, and no thread in between is
+    /// woken up.
+    private final class Lane: Sendable {
+        let turn: Mutex<Int32>
+
+        init(_ socket: Int32) { turn = Mutex(socket) }
+
+        deinit { turn.withLock { _ = close($0) } }
+    }
 
     private final class Waiting: Sendable {
         let answer = Mutex<WireGssResponse?>(nil)
@@ -69,9 +80,7 @@ final class GSSProcess: Sendable {
     init(
         for account: SID, _ keytab: KeytabStore.Keytab, replayCache: OwnedDescriptor, log: Logger
     ) throws(Refused) {
-        var (own, theirs): (Int32, Int32) = (-1, -1)
-        let error = guise_unix_pair(Int32(SOCK_SEQPACKET.rawValue), &own, &theirs)
-        guard error == 0 else { throw Refused(.internal, "no socket pair: \(errnoText(-error))") }
+        let (own, theirs) = try Self.pair()
         defer { close(theirs) }
         var size = Self.sendBuffer
         // Beyond what is allowed to everybody as root alone.
@@ -84,14 +93,26 @@ final class GSSProcess: Sendable {
             throw Refused(.internal, "no memory for a keytab: \(errnoText(-secret))")
         }
         defer { close(secret) }
+        var lanes: [Lane] = []
+        var descriptors: [(own: Int32, theirs: Int32)] = [
+            (theirs, GSSDescriptor.authority), (secret, GSSDescriptor.keytab),
+            (replayCache.number, GSSDescriptor.replayCache),
+        ]
+        defer { for (lane, _) in descriptors[3...] { close(lane) } }
         do throws(Refused) {
-            pid = try Self.spawn(
-                delegates: keytab.delegates,
-                descriptors: [(theirs, 0), (secret, 3), (replayCache.number, 4)])
+            var limit = timeval(tv_sec: Int(Self.longestJudging.components.seconds), tv_usec: 0)
+            for number in GSSDescriptor.lanes {
+                let (near, far) = try Self.pair()
+                setsockopt(near, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+                lanes.append(Lane(near))
+                descriptors.append((far, number))
+            }
+            pid = try Self.spawn(delegates: keytab.delegates, descriptors: descriptors)
         } catch {
             close(own)
             throw error
         }
+        self.lanes = lanes
         (self.account, delegates, socket, self.log) = (account, keytab.delegates, own, log)
         guard SystemThread.start("guise-gss", { self.receive() }) else {
             kill(pid, SIGKILL)
@@ -101,6 +122,13 @@ final class GSSProcess: Sendable {
     }
 
     deinit { close(socket) }
+
+    private static func pair() throws(Refused) -> (own: Int32, theirs: Int32) {
+        var (own, theirs): (Int32, Int32) = (-1, -1)
+        let error = guise_unix_pair(Int32(SOCK_SEQPACKET.rawValue), &own, &theirs)
+        guard error == 0 else { throw Refused(.internal, "no socket pair: \(errnoText(-error))") }
+        return (own, theirs)
+    }
 
     /// Whether it is there no more.
     var hasEnded: Bool { state.withLock { $0.hasEnded || $0.isEnding } }
@@ -120,14 +148,46 @@ final class GSSProcess: Sendable {
     func accept(
         _ context: GSSContext, _ token: [UInt8], negotiates: Bool, credentials: GSSCredentials
     ) throws(Refused) -> WireGssResponse {
-        try call(
-            .accept(
-                .with {
-                    $0.context = context.number
-                    $0.negotiate = negotiates
-                    $0.token = .init(token)
-                    $0.credentials = credentials.number
-                }), asksKDC: delegates)
+        let accept = WireGssAccept.with {
+            $0.context = context.number
+            $0.negotiate = negotiates
+            $0.token = .init(token)
+            $0.credentials = credentials.number
+        }
+        guard !delegates else { return try call(.accept(accept), asksKDC: true) }
+        // A context stays in its lane.
+        let answer = try ask(accept, by: lanes[Int(context.number % UInt64(lanes.count))])
+        // Of the end of anything else it need not be told.
+        outbox.withLock { outbox in
+            if !answer.finished { outbox.known.insert(context.number) }
+            if answer.delegated || !answer.failure.isEmpty { outbox.known.insert(credentials.number) }
+        }
+        return try checked(answer)
+    }
+
+    /// Asks on a lane; waits for its turn, and for the answer.
+    private func ask(_ accept: WireGssAccept, by lane: Lane) throws(Refused) -> WireGssResponse {
+        let reply = lane.turn.withLock { socket -> Result<WireGssResponse, ControlPacket.Failure> in
+            do throws(ControlPacket.Failure) {
+                guard !hasEnded else { throw .closed }
+                try ControlPacket.send(
+                    WireGssRequest.with {
+                        $0.id = accept.context
+                        $0.body = .accept(accept)
+                    }, on: socket)
+                let answer = try ControlPacket.receive(WireGssResponse.self, from: socket).message
+                guard answer.id == accept.context else { throw .malformed }
+                return .success(answer)
+            } catch {
+                // Before anybody else has a turn: what it says yet answers nobody.
+                if case .system(EAGAIN) = error {
+                    log.notice("guise-gss hangs", metadata: ["account": "\(account)"])
+                }
+                end()
+                return .failure(error)
+            }
+        }
+        do { return try reply.get() } catch { throw Self.gone }
     }
 
     /// Asks something; waits for the answer.
@@ -169,6 +229,10 @@ final class GSSProcess: Sendable {
             throw Refused(.limit, "no KDC answered within \(limit); try again")
         }
         guard let answer = waiting.answer.withLock({ $0 }) else { throw Self.gone }
+        return try checked(answer)
+    }
+
+    private func checked(_ answer: WireGssResponse) throws(Refused) -> WireGssResponse {
         guard answer.failure.isEmpty else { throw Refused(.logonFailure, visible(answer.failure, 512)) }
         guard answer.token.count <= Self.largestToken else { throw Self.gone }
         return answer

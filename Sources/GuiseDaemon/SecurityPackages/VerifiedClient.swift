@@ -97,6 +97,12 @@ extension Requests {
         event.level = level
         event.change! += ", session \(logon.session.id)"
         context.audit.record(event)
+        // What it asks for next. If it may not have it, it is told so then.
+        if let attachment = try? attachment(client),
+            let handle = try? handle(answer.capture, at: level, client, attachment)
+        {
+            answer.handle = handle.number
+        }
         return (answer, logon.session)
     }
 }
