@@ -1,5 +1,6 @@
 import AccessControl
 import GRDB
+import Glibc
 import Testing
 
 @testable import GuiseDaemon
@@ -303,5 +304,80 @@ struct JSONValueTests {
         for text in ["-_9", "-_8=", "A", "+/8", "-_ 8"] {
             #expect(base64URLDecoded(text.utf8) == nil, "\(text)")
         }
+    }
+}
+
+@Suite("What is remembered of clients from elsewhere")
+struct RememberedTests {
+    let state: ScratchState
+
+    init() throws { state = try ScratchState() }
+
+    @Test("a client who was let in before is refused as soon as a rule or its account says otherwise")
+    func changes() throws {
+        var rules: [Int64] = []
+        let store = try state.mapped(kerberos()) { store in
+            rules = try store.addMappings(
+                "corp", "principal",
+                [
+                    .value("alice@A.TEST", account: try store.sid("alice")),
+                    .value("bob@A.TEST", account: try store.sid("bob")),
+                ]
+            ).map(\.id)
+        }
+        for _ in 0..<2 { #expect(["alice", "bob"].map { store.who(principal($0)) } == ["alice", "bob"]) }
+        #expect(store.mappings.has(rules[0]))
+        try store.removeMapping(rules[0])
+        #expect(store.who(principal("alice")) == "notMapped")
+        #expect(try !store.hasMapping(rules[0]))
+        #expect(store.who(principal("bob")) == "bob")
+        try store.remove(name: "bob")
+        #expect(store.who(principal("bob")) == "notMapped")
+        _ = try store.addMappings(
+            "corp", "principal", [.value("carol@A.TEST", account: try store.sid("alice"))])
+        #expect(store.who(principal("carol")) == "alice")
+        // Another service's issuers are others.
+        #expect(store.who(principal("carol"), for: .service(named: "other")) == "accessDenied")
+        _ = try store.removeIssuer(named: "corp")
+        #expect(store.who(principal("carol")) == "logonFailure")
+    }
+
+    @Test("what was read while the rules changed is not kept")
+    func race() throws {
+        let remembered = RememberedMappings()
+        let client = try #require(RememberedMappings.Client(principal("alice"), for: web))
+        var reads = 0
+        for change in [true, false, false] {
+            _ = try remembered.answer(for: client) {
+                reads += 1
+                if change { remembered.forget() }
+                return (kerberos(), [])
+            }
+        }
+        #expect(reads == 2)
+        #expect(RememberedMappings.Client(certificate(("email", "a@b")), for: web) == nil)
+    }
+
+    @Test("whom the name service knows a user as is asked again after a second, and a failure at once")
+    func users() throws {
+        let store = try state.open()
+        let account = try store.add(.init(.user, named: "alice", unixID: 4_000_001))
+        let other = try store.add(.init(.user, named: "bob", unixID: 4_000_002))
+        let users = RememberedUsers()
+        var asked = 0
+        func ask(_ account: Account, fails: Bool = false) -> UInt32? {
+            try? users.credentials(of: account) { () throws(LogonError) in
+                asked += 1
+                if fails { throw .usersUnknown(name: account.name, errno: 5) }
+                return UnixCredentials(uid: account.unixID!, gid: 7, groups: [UInt32(asked)])
+            }.groups.first
+        }
+        #expect(ask(account, fails: true) == nil)
+        #expect(ask(account) == 2)
+        #expect(ask(account) == 2)
+        #expect(ask(other) == 3)
+        let end = WallClock.steadyMilliseconds + RememberedUsers.longest
+        while WallClock.steadyMilliseconds <= end { usleep(10_000) }
+        #expect(ask(account) == 4)
     }
 }

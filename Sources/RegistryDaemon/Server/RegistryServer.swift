@@ -52,7 +52,9 @@ package final class RegistryServer: Sendable {
                 }
             }
             let isTaken = state.withLock { state in
-                guard state.count < limits.connections + limits.connectionsOfAdministrators else { return false }
+                guard state.count < limits.connections + limits.connectionsOfAdministrators else {
+                    return false
+                }
                 state.count += 1
                 return true
             }
