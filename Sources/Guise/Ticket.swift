@@ -94,11 +94,7 @@ public struct Ticket: Sendable, Hashable {
     /// What the authority is asked, and on which connection: the handles are those of the one that attached.
     private struct Question {
         let client: AuthorityClient
-        private let server: String
-        private let level: ImpersonationLevel?
-        private let isEffectiveOnly: Bool
-        private let lifetime: Duration
-        private let handle: UInt64
+        private let request: WireTicketIssue
 
         init(
             _ server: String, _ level: ImpersonationLevel?, _ isEffectiveOnly: Bool, _ lifetime: Duration,
@@ -108,27 +104,25 @@ public struct Ticket: Sendable, Hashable {
                 throw .invalid("a ticket lives for 1 to 300 seconds")
             }
             let authority = Authority.current
-            handle = try ThreadIdentity.handle(in: authority)
+            let handle = try ThreadIdentity.handle(in: authority)
             client =
                 if let authority { authority.client } else {
                     try AuthorityClient.ofProcess(runtimeDirectory: runtimeDirectory)
                 }
-            (self.server, self.level, self.isEffectiveOnly, self.lifetime) = (
-                server, level, isEffectiveOnly, lifetime
-            )
+            request = .with {
+                $0.server = server
+                if let level { $0.level = level.wire }
+                $0.effectiveOnly = isEffectiveOnly
+                $0.lifetime = UInt32(lifetime.components.seconds)
+                $0.handle = handle
+            }
         }
 
         /// - Parameter count: the most tickets that are wanted.
         func body(_ count: Int = 1) -> WireRequest.OneOf_Body {
-            .ticketIssue(
-                .with {
-                    $0.server = server
-                    if let level { $0.level = level.wire }
-                    $0.effectiveOnly = isEffectiveOnly
-                    $0.lifetime = UInt32(lifetime.components.seconds)
-                    $0.handle = handle
-                    $0.count = UInt32(count)
-                })
+            var request = request
+            request.count = UInt32(count)
+            return .ticketIssue(request)
         }
     }
 }
@@ -158,7 +152,7 @@ extension Connection {
             self.init(server: -1, capture)
             return
         }
-        let asked = TicketLease.now
+        let asked = SteadyClock.nanoseconds
         let answer = try authority.client.call(Self.question(ticket))
         self.init(server: -1, try Capture(redeemed: answer, since: asked, authority))
     }
@@ -172,7 +166,7 @@ extension Connection {
             self.init(server: -1, capture)
             return
         }
-        let asked = TicketLease.now
+        let asked = SteadyClock.nanoseconds
         let answer = try await authority.client.ask(Self.question(ticket))
         self.init(server: -1, try Capture(redeemed: answer, since: asked, authority))
     }

@@ -1,5 +1,4 @@
 import Dispatch
-import Glibc
 import GuiseProtocol
 import Synchronization
 
@@ -57,16 +56,9 @@ final class TicketLease: Sendable {
             let place = waiting.withLockIfAvailable({ $0.removeValue(forKey: ticket) }) ?? nil
         else { return nil }
         let lease = place.lease
-        guard lease.capture.authority === authority, now < lease.end,
+        guard lease.capture.authority === authority, SteadyClock.nanoseconds < lease.end,
             authority.page.takeTicket(at: place.word, of: lease.number)
         else { return nil }
         return lease.capture
-    }
-
-    /// In nanoseconds of the steady clock.
-    static var now: UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 }

@@ -1,5 +1,4 @@
 import AccessControl
-import Glibc
 import Synchronization
 
 /// Tickets that were fetched ahead, for processes that make one call after the other.
@@ -57,7 +56,7 @@ enum TicketPacks {
 
     /// A ticket of a pack, or how many are to be asked for, and then kept with ``keep(_:_:on:)`` if that is more than one.
     static func take(_ purpose: Purpose, on client: AuthorityClient) -> Taken {
-        let now = now
+        let now = SteadyClock.nanoseconds / 1_000_000
         let isUsable = client.isUsable
         // In a child made by fork the lock may be held for ever, by a thread that is not there.
         let taken = packs.withLockIfAvailable { packs -> Taken in
@@ -86,11 +85,5 @@ enum TicketPacks {
         guard packs.count > largestCount, let oldest = packs.min(by: { $0.value.time < $1.value.time })?.key
         else { return }
         packs[oldest] = nil
-    }
-
-    private static var now: UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec) * 1000 + UInt64(time.tv_nsec) / 1_000_000
     }
 }

@@ -26,12 +26,8 @@ struct TicketsTests {
 
     @discardableResult
     private func issue(_ user: UInt32, as client: UInt32? = nil, lifetime: UInt32 = 30) throws -> [UInt8] {
-        let client = client ?? user
-        let logon = try tokens.logon(UnixCredentials(uid: client, gid: client, groups: []))
-        return try tickets.issue(
-            PeerCapture.Client(
-                pid: 1, token: logon.token.token, credentials: logon.credentials, level: .impersonation),
-            to: Self.server, lifetime: lifetime, for: user, count: 1)[0]
+        try tickets.issue(
+            try self.client(client ?? user), to: Self.server, lifetime: lifetime, for: user, count: 1)[0]
     }
 
     private func isRefused(_ body: () throws -> Void) -> Bool {
@@ -129,15 +125,19 @@ struct TicketsTests {
     // MARK: Packs
 
     private func pack(_ user: UInt32, _ count: Int) throws -> [[UInt8]] {
-        let logon = try logon(user)
-        return try tickets.issue(
-            PeerCapture.Client(
-                pid: 1, token: logon.token.token, credentials: logon.credentials, level: .impersonation),
-            to: Self.server, lifetime: 30, for: user, count: count)
+        try tickets.issue(try client(user), to: Self.server, lifetime: 30, for: user, count: count)
     }
 
     private func logon(_ user: UInt32) throws -> Logon {
         try tokens.logon(UnixCredentials(uid: user, gid: user, groups: []))
+    }
+
+    private func client(
+        _ user: UInt32, _ level: ImpersonationLevel = .impersonation
+    ) throws -> PeerCapture.Client {
+        let logon = try logon(user)
+        return PeerCapture.Client(
+            pid: 1, token: logon.token.token, credentials: logon.credentials, level: level)
     }
 
     /// A process, with a page of its own: room for two packs.
@@ -219,14 +219,11 @@ struct TicketsTests {
         let leases = TicketLeases()
         let tickets = Tickets(leases: leases)
         func lease(_ level: ImpersonationLevel) throws -> (TicketLease, UInt64, GuiseDaemon.Attachment) {
-            let (logon, process) = (try self.logon(1), try self.process())
-            let pack = try tickets.issue(
-                PeerCapture.Client(
-                    pid: 1, token: logon.token.token, credentials: logon.credentials, level: level),
-                to: Self.server, lifetime: 30, for: 1, count: 32)
+            let (client, process) = (try self.client(1, level), try self.process())
+            let pack = try tickets.issue(client, to: Self.server, lifetime: 30, for: 1, count: 32)
             let ticket = try #require(tickets.redeem(pack[0]))
             let lease = try #require(tickets.lease(restOf: ticket, to: process, until: nil)?.lease)
-            return (lease, logon.session.id, process)
+            return (lease, client.token.logonSession, process)
         }
         let (known, session, process) = try lease(.impersonation)
         let (anonymous, other, nobody) = try lease(.anonymous)

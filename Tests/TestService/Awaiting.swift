@@ -156,17 +156,7 @@ extension Session {
             }
         default: return nil
         }
-        let result = Mutex<Result<String, any Error>?>(nil)
-        let done = DispatchSemaphore(value: 0)
-        Task.detached {
-            do {
-                let text = try await body()
-                result.withLock { $0 = .success(text) }
-            } catch { result.withLock { $0 = .failure(error) } }
-            done.signal()
-        }
-        done.wait()
-        return .value(try result.withLock { try $0!.get() })
+        return .value(try awaited(body))
     }
 
     private static func follow(_ connection: Connection, _ paths: [String]) async throws -> String {
@@ -369,4 +359,18 @@ extension Session {
         }
         return seen
     }
+}
+
+/// What a task comes to, whose thread this one is not.
+func awaited<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) throws -> Value {
+    let result = Mutex<Result<Value, any Error>?>(nil)
+    let done = DispatchSemaphore(value: 0)
+    Task.detached {
+        let value: Result<Value, any Error>
+        do { value = .success(try await body()) } catch { value = .failure(error) }
+        result.withLock { $0 = value }
+        done.signal()
+    }
+    done.wait()
+    return try result.withLock { $0! }.get()
 }

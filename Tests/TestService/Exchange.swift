@@ -51,23 +51,6 @@ enum Exchange {
             guard command == "touch" else { throw DDEError.notProcessed("no such command") }
         }
     }
-
-    static func wait<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) throws -> Result
-    {
-        let done = DispatchSemaphore(value: 0)
-        let result = Mutex<Swift.Result<Result, any Error>?>(nil)
-        Task.detached {
-            do {
-                let value = try await body()
-                result.withLock { $0 = .success(value) }
-            } catch {
-                result.withLock { $0 = .failure(error) }
-            }
-            done.signal()
-        }
-        done.wait()
-        return try result.withLock { $0! }.get()
-    }
 }
 
 extension Session {
@@ -87,25 +70,25 @@ extension Session {
         case "dde-initiate":
             // dde-initiate AS SERVICE TOPIC [LEVEL]
             let level = words.count > 4 ? ImpersonationLevel(word: words[4])! : .impersonation
-            let made = try Exchange.wait { [words] in
+            let made = try awaited { [words] in
                 try await DDE.Client.initiate(
                     words[2], topic: words[3], quality: .init(level: level), timeout: .milliseconds(1500))
             }
             Exchange.clients.withLock { $0[words[1]] = made }
         case "dde-request":
             return .value(
-                try Exchange.wait { [client = client(), item = words[2]] in
+                try awaited { [client = client(), item = words[2]] in
                     try await client.request(item, timeout: .seconds(1)).text
                 })
         case "dde-poke":
-            try Exchange.wait { [client = client(), item = words[2]] in
+            try awaited { [client = client(), item = words[2]] in
                 try await client.poke(item, DDE.Value(text: text))
             }
         case "dde-execute":
-            try Exchange.wait { [client = client(), command = words[2]] in try await client.execute(command) }
+            try awaited { [client = client(), command = words[2]] in try await client.execute(command) }
         case "dde-advise":
             // dde-advise CLIENT ITEM LINK hot|warm
-            let stream = try Exchange.wait { [client = client(), words] in
+            let stream = try awaited { [client = client(), words] in
                 try await client.advise(words[2], words[4] == "hot" ? .hot : .warm)
             }
             Exchange.links.withLock { $0[words[3]] = Exchange.Updates(stream) }

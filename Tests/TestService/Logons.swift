@@ -27,12 +27,13 @@ extension Session {
         case "logon-task":
             // Reads a file in a task of the account's.
             let (logon, path) = (try logon(), words[2])
-            return try awaitingTask {
-                try await logon.impersonating {
-                    await Task.yield()
-                    return Files.cat(path).line
-                }
-            }
+            return .value(
+                try awaited {
+                    try await logon.impersonating {
+                        await Task.yield()
+                        return Files.cat(path).line
+                    }
+                })
         case "logon-close":
             Server.logons.withLock { $0[words[1]] = nil }
         case "logon-dial":
@@ -46,16 +47,5 @@ extension Session {
         default: return nil
         }
         return .value("")
-    }
-
-    func awaitingTask(_ body: @escaping @Sendable () async throws -> String) throws -> Outcome {
-        final class Box: @unchecked Sendable { var result: Result<String, any Error>? }
-        let (box, done) = (Box(), DispatchSemaphore(value: 0))
-        Task.detached {
-            do { box.result = .success(try await body()) } catch { box.result = .failure(error) }
-            done.signal()
-        }
-        done.wait()
-        return .value(try box.result!.get())
     }
 }

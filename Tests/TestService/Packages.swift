@@ -104,12 +104,13 @@
             case "context-task":
                 // Reads a file in a task of the client's.
                 let (context, path) = (try context(), words[2])
-                return try awaitingTask {
-                    try await context.impersonating {
-                        await Task.yield()
-                        return Files.cat(path).line
-                    }
-                }
+                return .value(
+                    try awaited {
+                        try await context.impersonating {
+                            await Task.yield()
+                            return Files.cat(path).line
+                        }
+                    })
             case "context-close":
                 contexts.withLock { $0[words[1]] = nil }
                 exchanges.withLock { $0[words[1]] = nil }

@@ -1,29 +1,14 @@
 import AccessControl
 import Foundation
 import Guise
-import Synchronization
-
-/// What a task comes to, whose thread this one is not.
-private func waiting<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) throws -> Value {
-    let result = Mutex<Result<Value, any Error>?>(nil)
-    let done = DispatchSemaphore(value: 0)
-    Task {
-        let value: Result<Value, any Error>
-        do { value = .success(try await body()) } catch { value = .failure(error) }
-        result.withLock { $0 = value }
-        done.signal()
-    }
-    done.wait()
-    return try result.withLock { $0! }.get()
-}
 
 /// Tickets, asked for and redeemed.
 extension Session {
     func tickets(_ words: [String]) throws -> Outcome? {
+        func word(after word: String) -> String? { words.firstIndex(of: word).map { words[$0 + 1] } }
         switch words[0] {
         case "ticket-issue":
             // ticket-issue SERVER [level LEVEL] [effective] [lifetime SECONDS]
-            func word(after word: String) -> String? { words.firstIndex(of: word).map { words[$0 + 1] } }
             let ticket = try Ticket.issue(
                 for: words[1], level: word(after: "level").flatMap { ImpersonationLevel(word: $0) },
                 effectiveOnly: words.contains("effective"),
@@ -31,10 +16,9 @@ extension Session {
             return .value(ticket.bytes.map { String(format: "%02x", $0) }.joined() + " \(ticket.level.word)")
         case "ticket-next":
             // ticket-next SERVER COUNT [level LEVEL] [effective] [lifetime SECONDS], one after the other, as the process
-            func word(after word: String) -> String? { words.firstIndex(of: word).map { words[$0 + 1] } }
             let level = word(after: "level").flatMap { ImpersonationLevel(word: $0) }
             let lifetime = word(after: "lifetime").flatMap(Int.init) ?? 30
-            let tickets = try waiting {
+            let tickets = try awaited {
                 var tickets: [String] = []
                 for _ in 0..<Int(words[2])! {
                     let ticket = try await Ticket.next(

@@ -183,6 +183,8 @@ public struct Token: Sendable {
     public var modificationID: UInt64 { storage.fields.modificationID }
     /// Whether the token is Anonymous's.
     public var isAnonymous: Bool { storage.fields.user == .anonymous }
+    /// Whether it is SYSTEM's or a member of Administrators.
+    package var isAdministrator: Bool { isMember(of: .system) || isMember(of: .administrators) }
 
     /// Whether the token has `privilege` and it is enabled.
     @inline(__always)

@@ -386,9 +386,9 @@ extension Requests {
     ) throws(Refused) {
         try object.charge { () throws(Refused) in try charge(token, client) }
         object.replace(token)
+        guard object.level != nil else { return noteChange { $0.current === object } }
         // Calls that come from now on are not to find what this made of what they share.
-        if object.level != nil { tickets.withdraw { $0.session == token.logonSession } }
-        if object.level == nil { noteChange { $0.current === object } }
+        tickets.withdraw { $0.session == token.logonSession }
     }
 
     /// Processes have copies of their own token; they hear that it has changed. What it has become the process is for as

@@ -227,8 +227,7 @@ final class Requests {
     }
 
     func isAdministrator(_ client: ControlClient) -> Bool {
-        guard let token = try? logon(client).token.token else { return false }
-        return token.isMember(of: .system) || token.isMember(of: .administrators)
+        (try? logon(client).token.token.isAdministrator) ?? false
     }
 
     func require(_ client: ControlClient, _ deed: String) throws(Refused) {

@@ -96,10 +96,9 @@ package final class RegistryServer: Sendable {
 
     private func enter(_ token: Token) throws(RegistryError) -> UserShare {
         let user = token.user
-        let isAdministrator = token.isMember(of: .system) || token.isMember(of: .administrators)
         return try state.withLock { state throws(RegistryError) in
             // This one is counted.
-            guard state.count <= limits.connections || isAdministrator else { throw Self.tooMany }
+            guard state.count <= limits.connections || token.isAdministrator else { throw Self.tooMany }
             guard state.byUser[user]?.count ?? 0 < limits.connectionsOfUser else {
                 throw .limitReached(
                     "\(user) has \(limits.connectionsOfUser) connections to the registry; end some of those programs"

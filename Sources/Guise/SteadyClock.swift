@@ -1,0 +1,11 @@
+import Glibc
+
+/// A clock that only rises, whatever becomes of the time of day (CLOCK_MONOTONIC).
+enum SteadyClock {
+    /// Nanoseconds since some moment.
+    static var nanoseconds: UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+}
